@@ -67,9 +67,9 @@ export interface AppendRequest {
  * - SluiceError APPENDER_STALE: certainly not appended; reopen() first.
  */
 export type AppendOutcome =
-  /** Durable. `base` is the offset of the first message (0 where count is 0). */
-  | { readonly kind: 'committed'; readonly base: number }
-  /** Certainly not appended: it does not fit below maxBytes. */
+  /** Durable. `base` is the offset of the first message (0 where count is 0), `bytes` what the shard holds now. */
+  | { readonly kind: 'committed'; readonly base: number; readonly bytes: number }
+  /** Certainly not appended: it does not fit below the shard's part of maxBytes. */
   | { readonly kind: 'full' }
   /** Certainly not appended: these indexes of qos2Add are known already. */
   | { readonly kind: 'duplicate'; readonly indexes: readonly number[] };

@@ -1,0 +1,24 @@
+/** The one schema of sluice.yaml: it yields the defaults, the types, the reference and the JSON Schema. */
+import { z } from 'zod';
+import { buffer } from './sections/buffer.ts';
+import { kafka } from './sections/kafka.ts';
+import { listeners } from './sections/listeners.ts';
+import { deadLetter, routes } from './sections/routes.ts';
+import { auth, forward, limits, log, shutdownTimeout } from './sections/service.ts';
+
+export const schema = z.strictObject({
+  listeners,
+  buffer,
+  kafka,
+  routes,
+  deadLetter,
+  auth,
+  limits,
+  forward,
+  log,
+  shutdownTimeout,
+});
+
+/** What a file, or createSluice(), may hold. */
+export type SluiceConfigInput = z.input<typeof schema>;
+export type ParsedConfig = z.output<typeof schema>;

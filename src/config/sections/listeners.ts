@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { fault, filePath, integer, matching } from '../fields.ts';
+
+const host = matching(/^[^\s/:]+$|^[0-9A-Fa-f:.%]+$/, 'an address or host name without a port')
+  .default('127.0.0.1')
+  .meta({ description: 'Address to bind. 127.0.0.1: this machine only; 0.0.0.0 or ::: every network.' });
+
+const port = (standard: number) => integer(standard, 'TCP port. 0 lets the system choose a free one.', 0, 65_535);
+
+const tls = z
+  .strictObject({
+    cert: filePath().meta({ description: 'PEM file of the server certificate, its chain included.' }),
+    key: filePath().meta({ description: 'PEM file of the private key.' }),
+    ca: filePath().optional().meta({ description: 'PEM file of the authorities that sign client certificates.' }),
+    clientCertificate: z.enum(['none', 'optional', 'required']).default('none').meta({
+      description: 'Whether clients present a certificate signed by `ca`. `required` counts as authentication.',
+    }),
+    minVersion: z.enum(['1.2', '1.3']).default('1.2').meta({ description: 'Oldest TLS version that is accepted.' }),
+  })
+  .check((context) => {
+    if (context.value.clientCertificate !== 'none' && context.value.ca === undefined) {
+      context.issues.push({
+        code: 'custom',
+        path: ['clientCertificate'],
+        input: context.value.clientCertificate,
+        message: 'needs `ca` beside it: the authorities whose client certificates count',
+        params: { wayOut: 'add ca: with the PEM file of that authority, or set clientCertificate: none' },
+      });
+    }
+  })
+  .meta({ description: 'Certificate of the listener. Files are read again when they change.' });
+
+const path = matching(/^\/[^\s?#]*$/, 'a URL path such as /mqtt')
+  .default('/mqtt')
+  .meta({ description: 'URL path of the WebSocket endpoint.' });
+
+const origins = z
+  .array(
+    matching(
+      /^\*$|^https?:\/\/[^\s/?#]+$/,
+      'an origin, scheme://host[:port] without a path, such as https://app.example.com, or "*"',
+    ),
+  )
+  .default([])
+  .meta({
+    description:
+      'Web pages that may connect, as origins (scheme://host[:port]); `"*"`: any. Clients that send no Origin, as those outside browsers do, always may.',
+  });
+
+/** A listener is off when it is false, or a key without a value. */
+function listener<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z
+    .union([z.literal(false), z.null(), z.strictObject(shape)])
+    .transform((value) => (value === false || value === null ? undefined : value));
+}
+
+export const listeners = z
+  .strictObject({
+    mqtt: listener({ port: port(1883), host })
+      .prefault({})
+      .meta({ description: 'MQTT over TCP. `false` switches it off.' }),
+    mqtts: listener({ port: port(8883), host, tls })
+      .prefault(false)
+      .meta({ description: 'MQTT over TLS. Off unless given.' }),
+    ws: listener({ port: port(8083), host, path, origins })
+      .prefault({})
+      .meta({ description: 'MQTT over WebSocket. `false` switches it off.' }),
+    wss: listener({ port: port(8084), host, path, origins, tls })
+      .prefault(false)
+      .meta({ description: 'MQTT over WebSocket with TLS. Off unless given.' }),
+  })
+  .check((context) => {
+    if (Object.values(context.value).every((value) => value === undefined)) {
+      fault(
+        { addIssue: (issue) => context.issues.push({ ...issue, input: context.value }) },
+        'every listener is off',
+        'leave one of mqtt, mqtts, ws, wss on',
+      );
+    }
+  })
+  .prefault({})
+  .meta({ description: 'Where devices connect.' });

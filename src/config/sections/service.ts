@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { duration, flag, integer, size } from '../fields.ts';
+
+export const auth = z
+  .strictObject({
+    allowAnonymous: flag(
+      false,
+      'Accept clients without a proof of who they are on listeners that other machines reach. Without it such a listener refuses to start.',
+    ),
+  })
+  .prefault({})
+  .meta({ description: 'Who may connect.' });
+
+export const limits = z
+  .strictObject({
+    connections: integer(100_000, 'Connected clients, over all listeners. Further ones are refused.', 1, 10_000_000),
+    maxPacketSize: size('256KB', 'Largest MQTT packet. Longer ones close the connection.', {
+      min: '1KB',
+      max: '256MB',
+    }),
+    connectTimeout: duration('10s', 'How long a new connection may take to send its CONNECT.', {
+      min: '100ms',
+      max: '5m',
+    }),
+  })
+  .prefault({})
+  .meta({ description: 'What one process takes on.' });
+
+export const forward = z
+  .strictObject({
+    windowBytes: size(
+      '32MB',
+      'Read from the buffer and not yet settled, per shard: bounds memory, and duplicates after a crash.',
+      {
+        min: '1MB',
+        max: '1GB',
+      },
+    ),
+    chunkRecords: integer(1000, 'Records in one request per partition, at most.', 1, 100_000),
+    chunkBytes: size('512KB', 'Bytes in one request per partition, at most; a single larger record is sent alone.', {
+      min: '1KB',
+      max: '64MB',
+    }),
+    retry: z
+      .strictObject({
+        min: duration('100ms', 'First wait before a chunk is sent again.', { min: '1ms', max: '1m' }),
+        max: duration('30s', 'Longest wait. Retries go on for as long as it takes.', { min: '1ms', max: '1h' }),
+      })
+      .check((context) => {
+        const { min, max } = context.value;
+        if (min.ms > max.ms) {
+          context.issues.push({
+            code: 'custom',
+            path: ['min'],
+            input: undefined,
+            message: 'is longer than retry.max',
+            params: { wayOut: 'make min the shorter of the two' },
+          });
+        }
+      })
+      .prefault({})
+      .meta({ description: 'Waits between attempts, doubling from `min` to `max`, with jitter.' }),
+  })
+  .prefault({})
+  .meta({ description: 'The way from the buffer to Kafka.' });
+
+export const log = z
+  .strictObject({
+    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
+      description: 'Least severe level that is written.',
+    }),
+    format: z.enum(['auto', 'json', 'pretty']).default('auto').meta({
+      description: '`auto`: pretty on a terminal, else JSON lines.',
+    }),
+  })
+  .prefault({})
+  .meta({ description: 'What sluice writes about itself, to standard error.' });
+
+export const shutdownTimeout = duration(
+  '20s',
+  'After SIGTERM, how long to go on delivering. What is left stays in the buffer.',
+  { min: '0s', max: '1h' },
+);

@@ -15,13 +15,21 @@ export interface LogEpoch {
   readonly from: number;
 }
 
+/** Offsets, both ends included. */
+export interface OffsetRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** How one shard stands when it is opened. */
 export interface ShardState {
   readonly shard: number;
   /** Ascending by `from`; the last one is in force. Epochs that end below `trimmed` may have been removed. */
   readonly epochs: readonly LogEpoch[];
-  /** The highest offset ever taken; 0 for a new log. */
+  /** The highest offset ever taken; 0 for a new log. Never below the `knownHead` that reopen() was given. */
   readonly head: number;
+  /** Offsets up to `knownHead` that the log no longer knew: it was emptied or rolled back. */
+  readonly missing?: OffsetRange | undefined;
 }
 
 /** What is known of how well an acknowledged append is protected. `weak` names each point that falls short, with the way out. */
@@ -129,7 +137,12 @@ export interface Settlement {
   /** Entries for parking logs. `messages` counts those whose only place is now the parking log. */
   readonly park?: readonly { readonly topic: string; readonly bytes: Buffer; readonly messages: number }[];
   /** Entries of a parking log up to and including `upTo` are removed; `messages` and `bytes` are what they held. */
-  readonly unpark?: readonly { readonly topic: string; readonly upTo: number; readonly messages: number; readonly bytes: number }[];
+  readonly unpark?: readonly {
+    readonly topic: string;
+    readonly upTo: number;
+    readonly messages: number;
+    readonly bytes: number;
+  }[];
   /** Corrupt frames kept for inspection, outside the log. */
   readonly setAside?: readonly StoredFrame[];
   /** Small named values kept with the log; '' removes one. */

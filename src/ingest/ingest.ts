@@ -1,0 +1,136 @@
+/**
+ * Admission: the one function that every message passes, whether it comes over MQTT, as a will, over HTTP or from the
+ * embedding program.
+ */
+import { DuplicateWaiter, type CommitWaiter, type GroupCommit } from '../buffer/commit.ts';
+import { shardOf } from '../buffer/shard.ts';
+import { SluiceError } from '../errors.ts';
+import type { Router } from '../routes/router.ts';
+import { Publisher, type Admission } from './admission.ts';
+
+/** What a step says: undefined = go on with the next one. */
+type Verdict = 'appended' | 'answer-in-turn' | 'refused' | undefined;
+
+export interface IngestCounters {
+  /** Messages that matched no route: ordinary MQTT. */
+  unrouted: number;
+  forbidden: number;
+  qos2Duplicates: number;
+}
+
+export interface IngestOptions {
+  readonly commits: readonly GroupCommit[];
+  readonly router: Router;
+}
+
+export class Ingest {
+  readonly #commits: readonly GroupCommit[];
+  #router: Router;
+  readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, qos2Duplicates: 0 };
+
+  constructor(options: IngestOptions) {
+    this.#commits = options.commits;
+    this.#router = options.router;
+  }
+
+  /** The steps of admission, in order. The first that has a verdict ends it. */
+  readonly #steps: readonly ((admission: Admission) => Verdict)[] = [
+    (admission) => this.#authorize(admission),
+    // throttle: rate limits per client have their place here
+    (admission) => this.#once(admission),
+    (admission) => this.#route(admission),
+    // validate: schemas of routes that reject have their place here
+    (admission) => this.#append(admission),
+  ];
+
+  publisher(clientId: string, user: string, cleanStart: boolean): Publisher {
+    return new Publisher(clientId, user, shardOf(clientId, this.#commits.length), cleanStart);
+  }
+
+  /** Synchronous up to the buffer: the order of calls is the order in the log. */
+  admit(admission: Admission): void {
+    const publisher = admission.publisher;
+    publisher.pending++;
+    if (publisher.refused) {
+      admission.refused(new SluiceError('STORE_UNAVAILABLE', 'an earlier message of this connection was refused'));
+      return;
+    }
+    for (const step of this.#steps) {
+      const verdict = step(admission);
+      if (verdict === undefined) continue;
+      if (verdict === 'answer-in-turn') this.#answerInTurn(admission);
+      return;
+    }
+  }
+
+  /** PUBREL came: forgets the id durably, before PUBCOMP. */
+  releaseQos2(publisher: Publisher, packetId: number, waiter: CommitWaiter): void {
+    publisher.qos2.delete(packetId);
+    this.#commit(publisher).removeQos2({ clientId: publisher.clientId, packetId }, waiter);
+  }
+
+  /** The session ended: its QoS 2 ids mean nothing any more. */
+  forgetQos2(publisher: Publisher, waiter: CommitWaiter): void {
+    publisher.qos2.clear();
+    this.#commit(publisher).clearQos2(publisher.clientId, waiter);
+  }
+
+  replaceRouter(router: Router): void {
+    this.#router = router;
+  }
+
+  /** Broker topics are the broker's own. Access rules have their place here. */
+  #authorize(admission: Admission): Verdict {
+    if (!admission.message.topic.startsWith('$SYS/')) return undefined;
+    this.counters.forbidden++;
+    admission.forbidden = 'reserved-topic';
+    return 'answer-in-turn';
+  }
+
+  /** A QoS 2 publish that this connection brought before is acknowledged again, and nothing else [MQTT-4.3.3-2]. */
+  #once(admission: Admission): Verdict {
+    const packetId = admission.qos2PacketId;
+    if (packetId === undefined) return undefined;
+    const { publisher } = admission;
+    if (publisher.qos2.has(packetId)) {
+      this.counters.qos2Duplicates++;
+      this.#commit(publisher).barrier(new DuplicateWaiter(admission));
+      return 'appended';
+    }
+    publisher.qos2.add(packetId);
+    if (publisher.qos2ClearFirst) {
+      publisher.qos2ClearFirst = false;
+      this.#commit(publisher).clearQos2(publisher.clientId, ignore);
+    }
+    return undefined;
+  }
+
+  #route(admission: Admission): Verdict {
+    if (this.#router.match(admission.message.topic).length > 0) return undefined;
+    this.counters.unrouted++;
+    if (admission.qos2PacketId === undefined) return 'answer-in-turn';
+    const { clientId } = admission.publisher;
+    this.#commit(admission.publisher).addQos2({ clientId, packetId: admission.qos2PacketId }, admission);
+    return 'appended';
+  }
+
+  #append(admission: Admission): Verdict {
+    this.#commit(admission.publisher).append(admission.message, admission, admission.qos2PacketId);
+    return 'appended';
+  }
+
+  /** Nothing to store: answered at once, unless earlier messages of the publisher still wait for their answer. */
+  #answerInTurn(admission: Admission): void {
+    if (admission.publisher.pending === 1) admission.committed(false);
+    else this.#commit(admission.publisher).barrier(admission);
+  }
+
+  #commit(publisher: Publisher): GroupCommit {
+    const commit = this.#commits[publisher.shard];
+    if (commit === undefined) throw new RangeError(`no shard ${publisher.shard}`);
+    return commit;
+  }
+}
+
+/** The publish that comes with it is refused along with it, and its connection closed. */
+const ignore: CommitWaiter = { committed() {}, refused() {}, dropped() {} };

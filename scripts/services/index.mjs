@@ -1,0 +1,13 @@
+import { kafkaHome } from './kafka-libraries.mjs';
+import { ensurePrerequisites } from './prerequisites.mjs';
+
+export { cacheDirectory, makeRunDirectory, repository } from './directories.mjs';
+export { startKafka } from './kafka.mjs';
+export { freePort, preferPort } from './ports.mjs';
+export { startRedis } from './redis.mjs';
+
+/** Fetches and installs what startKafka and startRedis need; quick when everything is there. */
+export async function prepare(say) {
+  await ensurePrerequisites(say);
+  await kafkaHome(say);
+}

@@ -1,0 +1,130 @@
+import { execFile } from 'node:child_process';
+import { access, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { cacheDirectory, withLock } from './directories.mjs';
+import { java } from './kafka-libraries.mjs';
+
+const run = promisify(execFile);
+const APT_TIMEOUT_MS = 540_000;
+const OLDEST_JAVA = 17;
+
+async function answers(command, args) {
+  try {
+    const { stdout, stderr } = await run(command, args);
+    return `${stdout}${stderr}`;
+  } catch (error) {
+    // Some programs print their version and exit with another code than 0.
+    return error.code === 'ENOENT' ? undefined : `${error.stdout ?? ''}${error.stderr ?? ''}`;
+  }
+}
+
+async function hasJava() {
+  const version = await answers(java(), ['-version']);
+  const major = /version "(\d+)/.exec(version ?? '')?.[1];
+  return major !== undefined && Number(major) >= OLDEST_JAVA;
+}
+
+const has = (command, argument) => async () => (await answers(command, [argument])) !== undefined;
+
+/** The programs that the services and tests need, and Debian's packages that hold them, the preferred one first. */
+export const prerequisites = [
+  { name: 'redis-server', found: has('redis-server', '--version'), packages: ['redis-server'] },
+  {
+    name: `Java ${OLDEST_JAVA} or newer`,
+    found: hasJava,
+    packages: ['openjdk-17-jre-headless', 'openjdk-21-jre-headless', 'default-jre-headless'],
+  },
+  { name: 'mvn', found: has('mvn', '--version'), packages: ['maven'] },
+  { name: 'kcat', found: has('kcat', '-V'), packages: ['kcat'] },
+  { name: 'mosquitto_pub', found: has('mosquitto_pub', '--help'), packages: ['mosquitto-clients'] },
+];
+
+async function isDebian() {
+  const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
+  return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release);
+}
+
+async function missing() {
+  const found = await Promise.all(prerequisites.map((one) => one.found()));
+  return prerequisites.filter((_, index) => !found[index]);
+}
+
+async function available(name) {
+  const policy = await answers('apt-cache', ['policy', name]);
+  return /Candidate: (?!\(none\))/.test(policy ?? '');
+}
+
+async function choose({ packages }) {
+  for (const name of packages) if (await available(name)) return name;
+  return packages[0];
+}
+
+async function aptGet(...args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  await run('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+    env,
+    timeout: APT_TIMEOUT_MS,
+    maxBuffer: 1 << 26,
+  });
+}
+
+/** A machine must not run a Redis or a broker of its own because our tests wanted the program. */
+const NO_DAEMONS = 'exit 101';
+
+async function install(wanted, say) {
+  say(`${wanted.map(({ name }) => name).join(', ')} missing: installing Debian packages as root with apt-get`);
+  await aptGet('update').catch(() => aptGet('update'));
+  const packages = [];
+  for (const one of wanted) packages.push(await choose(one));
+  say(`apt-get install ${packages.join(' ')}`);
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = await access(policy).then(
+    () => false,
+    () => true,
+  );
+  if (ours) await writeFile(policy, `#!/bin/sh\n${NO_DAEMONS}\n`, { mode: 0o755 });
+  try {
+    const once = () => aptGet('install', '-y', '--no-install-recommends', ...packages);
+    await once().catch((error) => {
+      say(
+        `apt-get failed (${String(error.stderr ?? error.message)
+          .trim()
+          .split('\n')
+          .pop()}); trying once more`,
+      );
+      return once();
+    });
+  } finally {
+    if (ours) await rm(policy, { force: true });
+  }
+}
+
+/**
+ * Makes sure that the programs are there. Installs what is missing only as root on Debian or Ubuntu, after saying so;
+ * anywhere else it throws an error with the commands to run.
+ */
+export async function ensurePrerequisites(say = () => {}) {
+  if ((await missing()).length === 0) return;
+  await withLock(path.join(cacheDirectory(), 'apt.lock'), async () => {
+    const wanted = await missing();
+    if (wanted.length === 0) return;
+    const names = wanted.map(({ name }) => name).join(', ');
+    if (!(await isDebian())) {
+      throw new Error(
+        `not installed: ${names}. Please install them (on Debian they are ${wanted.map(({ packages }) => packages[0]).join(', ')}), ` +
+          'or give a running Kafka and Redis with KAFKA_BROKERS and REDIS_URL.',
+      );
+    }
+    if (process.getuid?.() !== 0) {
+      const packages = wanted.map(({ packages: [first] }) => first).join(' ');
+      throw new Error(
+        `not installed: ${names}. Please run:\n\n  sudo apt-get update\n  sudo apt-get install -y ${packages}\n`,
+      );
+    }
+    await install(wanted, say);
+    const still = await missing();
+    if (still.length > 0)
+      throw new Error(`still missing after the installation: ${still.map(({ name }) => name).join(', ')}`);
+  });
+}

@@ -107,7 +107,7 @@ export interface Outcomes {
 export interface Lease {
   readonly shard: number;
   readonly token: number;
-  /** Where reading starts: the first offset that is not settled. */
+  /** Every offset up to and including this one is settled or parked (0 in a new log): reading starts with the next. */
   readonly released: number;
   /** Base of the oldest stored frame that may hold unsettled messages. */
   readonly trimmed: number;
@@ -126,6 +126,11 @@ export interface ParkingState {
 
 /** One atomic change by the owner of a shard. Absent parts change nothing. */
 export interface Settlement {
+  /**
+   * Counts the settlements of one lease, from 1. A settlement whose answer was lost is sent again with the same number: one
+   * that is not above the last number of this lease's token has been applied, so it changes nothing and succeeds.
+   */
+  readonly sequence?: number;
   /** Every offset up to and including this one is settled or parked. */
   readonly released?: number;
   /** Frames with a base below this are removed. */

@@ -225,11 +225,9 @@ export class GroupCommit {
 
   #push(waiter: CommitWaiter): void {
     const batch = this.#pending;
-    if (batch.empty) {
-      batch.since = this.#now();
-      this.#armDeadline();
-    }
+    if (batch.empty) batch.since = this.#now();
     batch.waiters.push(waiter);
+    if (this.#deadlineTimer === undefined) this.#armDeadline();
     if (this.#state === 'idle') {
       this.#state = 'scheduled';
       setImmediate(this.#turnEnded);

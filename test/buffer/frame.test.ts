@@ -50,7 +50,7 @@ function randomMessage(random: Random): Message {
         Array.from({ length: 1 + random.int(5) }, (): [string, string] => [randomText(random), randomText(random)]),
       ),
     };
-    return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Message['properties'];
+    return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   });
   return message({
     clientId: `c${random.int(5)}`,

@@ -100,7 +100,8 @@ function sizeOf({ min, max }: Bounds) {
         fault(context, `expected a size from ${min} to ${max}`, `write a size with its unit from ${min} to ${max}`);
       }
       return new Size(bytes);
-    });
+    })
+    .meta({ patternErrorMessage: sizeWords });
 }
 
 export function size(standard: string, description: string, bounds: Bounds) {

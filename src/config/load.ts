@@ -1,9 +1,17 @@
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
-import { SluiceError } from '../errors.ts';
-import { resolve, type SluiceConfig } from './config.ts';
-import { ConfigError } from './problems.ts';
-import { schema, type SluiceConfigInput } from './schema.ts';
+/** sluice.yaml, or an object, with SLUICE_ variables and flags above it, becomes a SluiceConfig; or all that is wrong with it. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { resolve as resolvePath } from 'node:path';
+import { SluiceError, errorText } from '../errors.ts';
+import type { SluiceConfig } from './config.ts';
+import { isLoopback, listenersOf } from './listener-checks.ts';
+import { applyEnvironment, applyFlags } from './overrides.ts';
+import { ConfigError, type Problem } from './problems.ts';
+import type { SluiceConfigInput } from './schema.ts';
+import { ConfigTree } from './tree.ts';
+import { validate } from './validate.ts';
+import { maxFileBytes, readYaml, type YamlReading } from './yaml-source.ts';
+
+const maxInputDepth = 32;
 
 export interface LoadOptions {
   /** sluice.yaml. Neither `file` nor `input`: the defaults. */
@@ -29,28 +37,78 @@ export interface LoadedConfig {
  * @throws ConfigError (code CONFIG_INVALID, with all problems); SluiceError CONFIG_UNREADABLE
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
-  const { file } = options;
-  let value: unknown = options.input ?? {};
-  if (file !== undefined) {
+  const env = options.env ?? process.env;
+  const file = options.file === undefined ? undefined : resolvePath(options.file);
+  const reading =
+    options.file === undefined ? fromInput(options.input ?? {}) : readYaml(options.file, readFile(options.file), env);
+  const { tree } = reading;
+  const overriding = [...applyEnvironment(tree, env), ...applyFlags(tree, options.flags ?? {})];
+  const validation = reading.usable ? validate(tree, file, reading.wrong) : undefined;
+
+  const problems = [...reading.problems, ...(validation?.problems ?? []), ...overriding];
+  if (problems.length > 0 || validation?.config === undefined) throw new ConfigError(problems.sort(byPlace));
+  return { config: validation.config, file, warnings: warningsOf(validation.config) };
+}
+
+/** One byte more than may be, for the reader to say so. */
+function readFile(file: string): Uint8Array {
+  try {
+    const handle = openSync(file, 'r');
     try {
-      value = parse(readFileSync(file, 'utf8')) ?? {};
-    } catch (cause) {
-      throw new SluiceError('CONFIG_UNREADABLE', `cannot read ${file}`, { cause });
+      const bytes = Buffer.alloc(maxFileBytes + 1);
+      let length = 0;
+      for (;;) {
+        const read = readSync(handle, bytes, length, bytes.length - length, null);
+        length += read;
+        if (read === 0 || length === bytes.length) return bytes.subarray(0, length);
+      }
+    } finally {
+      closeSync(handle);
     }
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    const said =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : errorText(cause);
+    throw new SluiceError('CONFIG_UNREADABLE', `cannot read ${file}: ${said}`, { cause });
   }
-  const result = schema.safeParse(value);
-  if (!result.success) {
-    throw new ConfigError(
-      result.error.issues.map((issue) => ({
-        code: 'CONFIG_INVALID',
-        place: { kind: 'object' },
-        path: issue.path.map(String).join('.'),
-        value: undefined,
-        message: issue.message,
-        wayOut: 'see docs/configuration.md',
-        excerpt: undefined,
-      })),
-    );
-  }
-  return { config: resolve(result.data), file, warnings: [] };
+}
+
+function fromInput(input: unknown): YamlReading {
+  const tree = new ConfigTree(undefined);
+  tree.root = plainCopy(input, 0);
+  return { tree, problems: [], wrong: [], usable: true };
+}
+
+/** What is overridden is not changed in the caller's object. Anything but plain mappings and lists is for the schema to refuse. */
+function plainCopy(value: unknown, depth: number): unknown {
+  if (depth > maxInputDepth || typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => plainCopy(item, depth + 1));
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plainCopy(entry, depth + 1)]));
+}
+
+/** In the order of the file; then what comes from elsewhere. */
+function byPlace({ place: a }: Problem, { place: b }: Problem): number {
+  if (a.kind === 'file' && b.kind === 'file') return a.line - b.line || a.column - b.column;
+  return Number(b.kind === 'file') - Number(a.kind === 'file');
+}
+
+function warningsOf(config: SluiceConfig): string[] {
+  const { buffer, kafka, auth } = config;
+  const open = listenersOf(config).filter(({ host, certified }) => !isLoopback(host) && !certified);
+  return [
+    ...(buffer.store === 'memory' ? ['buffer.store: memory is not durable: a restart loses what it holds'] : []),
+    ...(buffer.allowWeakDurability
+      ? ['buffer.allowWeakDurability: a store that may lose acknowledged messages is not refused']
+      : []),
+    ...(kafka.sasl?.mechanism === 'plain' && kafka.tls === undefined
+      ? ['kafka.sasl: plain without kafka.tls sends the password readably over the network']
+      : []),
+    ...(auth.allowAnonymous && open.length > 0
+      ? [
+          `auth.allowAnonymous: anyone who reaches ${open.map(({ name }) => `listeners.${name}`).join(', ')} may publish and subscribe`,
+        ]
+      : []),
+  ];
 }

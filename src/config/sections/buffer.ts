@@ -64,7 +64,10 @@ export const buffer = z
         path: ['url'],
         input: undefined,
         message: 'is missing: store: redis needs the server it connects to',
-        params: { wayOut: 'add url: redis://localhost:6379 to buffer (or set SLUICE_BUFFER_URL), or use store: level' },
+        params: {
+          wayOut: 'add url: redis://localhost:6379 to buffer (or set SLUICE_BUFFER_URL), or use store: level',
+          needs: ['store'],
+        },
       });
     }
     if (store !== 'redis' && url !== undefined) {
@@ -73,7 +76,7 @@ export const buffer = z
         path: ['url'],
         input: url,
         message: `is only for store: redis, but the store is ${store}`,
-        params: { wayOut: 'set store: redis, or remove url' },
+        params: { wayOut: 'set store: redis, or remove url', needs: ['store'] },
       });
     }
   })

@@ -54,7 +54,7 @@ export const forward = z
             path: ['min'],
             input: undefined,
             message: 'is longer than retry.max',
-            params: { wayOut: 'make min the shorter of the two' },
+            params: { wayOut: 'make min the shorter of the two', needs: ['max'] },
           });
         }
       })

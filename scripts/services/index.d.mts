@@ -56,7 +56,7 @@ export interface KafkaNode extends ServiceProcess {
 }
 
 export interface TopicOptions {
-  /** As many as there are nodes by default, 3 at most. */
+  /** The broker's default: as many as there are nodes, 3 at most. */
   replicationFactor?: number;
   config?: Record<string, string | number | boolean>;
 }
@@ -90,4 +90,8 @@ export declare function freePort(): Promise<number>;
 export declare function preferPort(port: number): Promise<number>;
 export declare function startRedis(options?: RedisOptions): Promise<Redis>;
 export declare function startKafka(options?: KafkaOptions): Promise<Kafka>;
+/** Administration of a Kafka that runs already. */
+export declare function connectKafka(
+  brokers: string[],
+): Pick<Kafka, 'brokers' | 'createTopic' | 'deleteTopic' | 'admin'>;
 export declare function prepare(say?: (line: string) => void): Promise<void>;

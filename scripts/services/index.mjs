@@ -2,7 +2,7 @@ import { kafkaHome } from './kafka-libraries.mjs';
 import { ensurePrerequisites } from './prerequisites.mjs';
 
 export { cacheDirectory, makeRunDirectory, repository } from './directories.mjs';
-export { startKafka } from './kafka.mjs';
+export { connectKafka, startKafka } from './kafka.mjs';
 export { freePort, preferPort } from './ports.mjs';
 export { startRedis } from './redis.mjs';
 

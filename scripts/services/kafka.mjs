@@ -90,6 +90,24 @@ async function planNode(index, directory, options) {
   };
 }
 
+/** Administration of a Kafka that runs already. */
+export function connectKafka(brokers) {
+  const admin = (task) => withAdmin(brokers, task);
+  return {
+    brokers,
+    admin,
+    async createTopic(topic, partitions = 1, { replicationFactor = -1, config = {} } = {}) {
+      const configEntries = Object.entries(config).map(([name, value]) => ({ name, value: String(value) }));
+      const topics = [{ topic, numPartitions: partitions, replicationFactor, configEntries }];
+      const made = await admin((client) =>
+        client.createTopics({ waitForLeaders: true, timeout: ADMIN_TIMEOUT_MS, topics }),
+      );
+      if (!made) throw new Error(`the topic ${topic} is there already`);
+    },
+    deleteTopic: (topic) => admin((client) => client.deleteTopics({ topics: [topic] })),
+  };
+}
+
 /**
  * A real Kafka of one or more nodes in KRaft mode, each both broker and controller.
  * See index.d.mts for the options and the handle.
@@ -143,26 +161,13 @@ export async function startKafka(options = {}) {
   const addresses = (name) => plans.filter((plan) => plan[name] !== undefined).map((plan) => `127.0.0.1:${plan[name]}`);
   const directBrokers = addresses('internalPort');
   return {
-    brokers: addresses('advertisedPort'),
     directBrokers,
     saslBrokers: addresses('saslPort'),
     tlsBrokers: addresses('tlsPort'),
     nodes,
     dir: directory,
-    async createTopic(topic, partitions = 1, { replicationFactor = Math.min(3, count), config = {} } = {}) {
-      const configEntries = Object.entries(config).map(([name, value]) => ({ name, value: String(value) }));
-      await withAdmin(directBrokers, async (admin) => {
-        const made = await admin.createTopics({
-          waitForLeaders: true,
-          timeout: ADMIN_TIMEOUT_MS,
-          topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
-        });
-        if (!made) throw new Error(`the topic ${topic} is there already`);
-      });
-    },
-    deleteTopic: (topic) => withAdmin(directBrokers, (admin) => admin.deleteTopics({ topics: [topic] })),
-    /** Any other administration, with an admin client of kafkajs that is connected for the time of the call. */
-    admin: (task) => withAdmin(directBrokers, task),
+    ...connectKafka(directBrokers),
+    brokers: addresses('advertisedPort'),
     start: () => all('start'),
     stop: () => all('stop'),
     kill: (signal = 'SIGKILL') => Promise.all(nodes.map((node) => node.kill(signal))).then(() => {}),

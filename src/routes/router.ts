@@ -1,0 +1,267 @@
+/**
+ * Which routes a topic matches, and what they make of it. All filters are in one trie over levels, so a topic costs the
+ * nodes that it can reach, whatever the number of routes; what was found is remembered per topic, within a bound.
+ * A router does not change: a reload compiles another one.
+ */
+import { createHash } from 'node:crypto';
+import { SluiceError } from '../errors.ts';
+import { GenerationCache } from './cache.ts';
+import { isInternalTopicName, kafkaTopicFault } from './kafka-topic.ts';
+import { quoted } from './problem.ts';
+import { compileRoute, type Route, type RouteDefinition, type RouteProblem } from './route.ts';
+import type { Template, TemplateMessage } from './template.ts';
+
+/** A record that cannot be made of this message by this route. It goes to the dead letters, with this text. */
+export interface RouteFault {
+  readonly fault: string;
+}
+
+/** One route applied to one MQTT topic: what depends on the topic alone is decided. */
+export class TopicMatch {
+  readonly route: Route;
+  /** undefined: depends on the client id or the user, see topicFor(). */
+  readonly kafkaTopic: string | RouteFault | undefined;
+  /** null: no key. undefined: depends on the client id or the user, see keyFor(). */
+  readonly key: string | null | undefined;
+  /** The route's own headers; a template whose `constant` is set depends on nothing any more. */
+  readonly headers: readonly { readonly name: string; readonly value: Template }[];
+  /** Characters of all that was filled in. */
+  readonly length: number;
+  readonly #to: Template;
+  readonly #key: Template | null;
+
+  constructor(route: Route, topic: string, levels: readonly string[]) {
+    this.route = route;
+    this.#to = route.to.bind(topic, levels);
+    this.#key = route.key === null ? null : route.key.bind(topic, levels);
+    this.key = this.#key === null ? null : this.#key.constant;
+    this.kafkaTopic = this.#to.constant === undefined ? undefined : legalTopic(route, this.#to.constant);
+    this.headers = route.usesTopic
+      ? route.headers.map(({ name, value }) => ({ name, value: value.bind(topic, levels) }))
+      : route.headers;
+    this.length = this.headers.reduce(
+      (sum, { value }) => sum + value.literalLength,
+      this.#to.literalLength + (this.#key === null ? 0 : this.#key.literalLength),
+    );
+  }
+
+  /** The record's Kafka topic. */
+  topicFor(message: TemplateMessage): string | RouteFault {
+    return this.kafkaTopic ?? legalTopic(this.route, this.#to.render(message, noLevels));
+  }
+
+  /** The record's key; null: none. */
+  keyFor(message: TemplateMessage): string | null {
+    if (this.key !== undefined) return this.key;
+    return this.#key === null ? null : this.#key.render(message, noLevels);
+  }
+}
+
+const noLevels: readonly string[] = [];
+
+function legalTopic(route: Route, name: string): string | RouteFault {
+  if (route.to.constant !== undefined) return name;
+  const fault =
+    kafkaTopicFault(name) ??
+    (isInternalTopicName(name) && !isInternalTopicName(route.to.text)
+      ? 'it begins with __, which is for the topics of the cluster itself'
+      : undefined);
+  if (fault === undefined) return name;
+  return {
+    fault: `route ${quoted(route.name)} makes ${quoted(name)} of ${quoted(route.to.text)}, no Kafka topic: ${fault}`,
+  };
+}
+
+export interface RouterOptions {
+  /** Topics whose matches are remembered. */
+  readonly cachedTopics?: number;
+  /** Estimate of the memory that they may take. */
+  readonly cacheMaxBytes?: number;
+}
+
+/** What a router has done, for metrics and tests. */
+export interface RouterStatistics {
+  readonly lookups: number;
+  readonly misses: number;
+  /** Trie nodes looked at on all misses together. */
+  readonly nodesVisited: number;
+  readonly cachedTopics: number;
+  readonly cachedBytes: number;
+}
+
+class Node {
+  readonly literals = new Map<string, Node>();
+  single: Node | undefined;
+  /** Routes whose filter ends here, and those that go on with `#`. */
+  readonly ending: Route[] = [];
+  readonly rest: Route[] = [];
+}
+
+const CACHED_TOPICS = 10_000;
+const CACHE_MAX_BYTES = 32 * 1024 * 1024;
+// Estimates, on the high side: what a topic and a match cost in memory beyond their texts.
+const TOPIC_BYTES = 200;
+const MATCH_BYTES = 400;
+
+export class Router {
+  readonly routes: readonly Route[];
+  /** Names the set of routes by content: the same definitions give the same id, in every process. */
+  readonly id: string;
+  readonly #root = new Node();
+  readonly #cache: GenerationCache<string, readonly TopicMatch[]>;
+  /** Matches of routes whose templates do not depend on the topic: one for all topics. */
+  readonly #shared: readonly (TopicMatch | undefined)[];
+  #depth = 0;
+  #lookups = 0;
+  #misses = 0;
+  #nodesVisited = 0;
+
+  constructor(routes: readonly Route[], id: string, options: RouterOptions = {}) {
+    this.routes = routes;
+    this.id = id;
+    this.#cache = new GenerationCache({
+      maxEntries: options.cachedTopics ?? CACHED_TOPICS,
+      maxWeight: options.cacheMaxBytes ?? CACHE_MAX_BYTES,
+    });
+    this.#shared = routes.map((route) => (route.usesTopic ? undefined : new TopicMatch(route, '', noLevels)));
+    for (const route of routes) this.#insert(route);
+  }
+
+  get statistics(): RouterStatistics {
+    return {
+      lookups: this.#lookups,
+      misses: this.#misses,
+      nodesVisited: this.#nodesVisited,
+      cachedTopics: this.#cache.size,
+      cachedBytes: this.#cache.weight,
+    };
+  }
+
+  /** The routes that match an MQTT topic name, in the order of the configuration. */
+  match(topic: string): readonly TopicMatch[] {
+    this.#lookups++;
+    const cached = this.#cache.get(topic);
+    if (cached !== undefined) return cached;
+    this.#misses++;
+    const matches = this.#find(topic);
+    let weight = TOPIC_BYTES + 2 * topic.length;
+    for (const match of matches) if (match.route.usesTopic) weight += MATCH_BYTES + 2 * match.length;
+    this.#cache.set(topic, matches, weight + 8 * matches.length);
+    return matches;
+  }
+
+  #insert(route: Route): void {
+    let node = this.#root;
+    const { levels } = route.filter;
+    this.#depth = Math.max(this.#depth, levels.length);
+    for (const level of levels) {
+      if (level.kind === 'rest') {
+        node.rest.push(route);
+        return;
+      }
+      let next = level.kind === 'single' ? node.single : node.literals.get(level.text);
+      if (next === undefined) {
+        next = new Node();
+        if (level.kind === 'single') node.single = next;
+        else node.literals.set(level.text, next);
+      }
+      node = next;
+    }
+    node.ending.push(route);
+  }
+
+  #find(topic: string): readonly TopicMatch[] {
+    // Levels deeper than any filter can only be matched by a #: they need not be told apart.
+    const parts = topic.split('/', this.#depth + 1);
+    const found: Route[] = [];
+    // [MQTT-4.7.2-1]: a wildcard at the first level does not match topics that begin with $.
+    if (topic.startsWith('$')) {
+      this.#nodesVisited++;
+      const first = this.#root.literals.get(parts[0] ?? '');
+      if (first !== undefined) this.#walk(first, 1, parts, found);
+    } else {
+      this.#walk(this.#root, 0, parts, found);
+    }
+    found.sort((a, b) => a.index - b.index);
+    return found.map(
+      (route) =>
+        this.#shared[route.index] ??
+        new TopicMatch(
+          route,
+          topic,
+          route.filter.nameLevels.map((index) => parts[index] ?? ''),
+        ),
+    );
+  }
+
+  /** Visits a node at most once, for it is a tree: the work is bounded by the routes' levels, whatever the topic. */
+  #walk(node: Node, depth: number, parts: readonly string[], found: Route[]): void {
+    this.#nodesVisited++;
+    // `sport/#` also matches `sport` (4.7.1.2): a # is reached with levels left or none.
+    for (const route of node.rest) found.push(route);
+    const part = parts[depth];
+    if (part === undefined) {
+      for (const route of node.ending) found.push(route);
+      return;
+    }
+    const literal = node.literals.get(part);
+    if (literal !== undefined) this.#walk(literal, depth + 1, parts, found);
+    if (node.single !== undefined) this.#walk(node.single, depth + 1, parts, found);
+  }
+}
+
+/** Everything that is wrong with a set of routes; empty: compileRoutes() takes them. */
+export function checkRoutes(definitions: readonly RouteDefinition[]): readonly RouteProblem[] {
+  return compileAll(definitions).problems;
+}
+
+/** @throws RoutesError, with all problems */
+export function compileRoutes(definitions: readonly RouteDefinition[], options: RouterOptions = {}): Router {
+  const { routes, problems } = compileAll(definitions);
+  if (problems.length > 0) throw new RoutesError(problems);
+  const content = routes.map((route) => [
+    route.name,
+    route.filter.text,
+    route.to.text,
+    route.key === null ? null : route.key.text,
+    route.headers.map(({ name, value }) => [name, value.text]),
+  ]);
+  return new Router(routes, createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16), options);
+}
+
+export class RoutesError extends SluiceError {
+  readonly problems: readonly RouteProblem[];
+
+  constructor(problems: readonly RouteProblem[]) {
+    const lines = problems.map(({ path, message, wayOut }) => `routes${pathText(path)}: ${message}; ${wayOut}`);
+    super('CONFIG_INVALID', lines.join('\n'));
+    this.name = 'RoutesError';
+    this.problems = problems;
+  }
+}
+
+function pathText(path: readonly (string | number)[]): string {
+  return path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+}
+
+function compileAll(definitions: readonly RouteDefinition[]): { routes: readonly Route[]; problems: RouteProblem[] } {
+  const problems: RouteProblem[] = [];
+  const routes: Route[] = [];
+  const named = new Map<string, number>();
+  for (const [index, definition] of definitions.entries()) {
+    const route = compileRoute(definition, index, problems);
+    if (route !== undefined) routes.push(route);
+    const twin = named.get(definition.name);
+    if (twin === undefined) {
+      named.set(definition.name, index);
+    } else {
+      problems.push({
+        path: [index, 'name'],
+        value: definition.name,
+        message: `routes[${twin}] has the same name`,
+        wayOut: 'give each route a name of its own: sluice-id and sluice-route together name a record',
+      });
+    }
+  }
+  return { routes, problems };
+}

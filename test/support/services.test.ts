@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Redis as Client } from 'ioredis';
+import kafkajs from 'kafkajs';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { repository } from '../../scripts/services/index.mjs';
 import { consume } from './kcat.ts';
@@ -83,8 +84,7 @@ describe('a Kafka for tests', () => {
     const topic = uniqueTopic();
     await kafka.createTopic(topic, 2, { config: { 'max.message.bytes': 2_000 } });
     await expect(kafka.createTopic(topic, 2)).rejects.toThrow();
-    const produce = run('sh', ['-c', `echo kept | kcat -P -b ${kafka.brokers[0]} -t ${topic} -p 1`]);
-    await produce;
+    await run('sh', ['-c', `echo kept | kcat -P -b ${kafka.brokers[0]} -t ${topic} -p 1`]);
     await kafka.kill();
     await kafka.start();
     expect((await consume(kafka.brokers, topic)).map(({ value }) => value?.toString())).toEqual(['kept']);
@@ -106,12 +106,16 @@ describe('a Kafka for tests', () => {
   it('asks for a password on its SASL listener', async () => {
     const kafka = await startKafka({ users: { alice: 'secret' } });
     stops.push(() => kafka.stop());
-    const list = (password: string) =>
-      run('kcat', [
-        ...['-L', '-m', '5', '-b', kafka.saslBrokers[0]!, '-X', 'security.protocol=SASL_PLAINTEXT'],
-        ...['-X', 'sasl.mechanism=SCRAM-SHA-256', '-X', 'sasl.username=alice', '-X', `sasl.password=${password}`],
-      ]);
-    expect((await list('secret')).stdout).toContain('1 brokers');
-    await expect(list('wrong')).rejects.toThrow();
+    // Not with kcat: Debian's librdkafka repeats its nonce wrongly, and Kafka since 3.9 takes no such SCRAM.
+    for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const) {
+      const connect = async (password: string): Promise<void> => {
+        const sasl = { mechanism, username: 'alice', password } as kafkajs.SASLOptions;
+        const options = { brokers: kafka.saslBrokers, sasl, logLevel: kafkajs.logLevel.NOTHING, retry: { retries: 0 } };
+        const admin = new kafkajs.Kafka(options).admin();
+        await admin.connect().finally(() => admin.disconnect());
+      };
+      await connect('secret');
+      await expect(connect('wrong'), mechanism).rejects.toThrow(/[Aa]uthentication/);
+    }
   });
 });

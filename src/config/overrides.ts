@@ -6,9 +6,6 @@ import { typed } from './text-value.ts';
 import type { ConfigTree } from './tree.ts';
 import { isUnbuiltKey, notBuiltYet } from './unbuilt.ts';
 
-/** SLUICE_CONFIG names the file; it is the command line's. */
-const otherVariables: ReadonlySet<string> = new Set(['SLUICE_CONFIG']);
-
 /** Kubernetes sets SLUICE_PORT=tcp://…, SLUICE_SERVICE_HOST and more in every pod beside a service named sluice. */
 function isServiceLink(name: string, value: string): boolean {
   return (
@@ -28,7 +25,7 @@ export function applyEnvironment(tree: ConfigTree, env: Readonly<Record<string, 
   }
   const known = new Set(fields.map((field) => field.variable));
   for (const [name, value] of Object.entries(env).sort()) {
-    if (!name.startsWith('SLUICE_') || value === undefined || known.has(name) || otherVariables.has(name)) continue;
+    if (!name.startsWith('SLUICE_') || value === undefined || known.has(name)) continue;
     if (isServiceLink(name, value)) continue;
     const close = nearest(
       name.slice('SLUICE_'.length),

@@ -64,12 +64,12 @@ export class ConfigTree {
   }
 
   /** Takes the value out, or, where there is none, the nearest thing around it. An item of a list gives way to `instead`. */
-  remove(path: Path, instead: (listPath: Path) => unknown): Path {
+  remove(path: Path, instead: (item: Path) => unknown): Path {
     for (let length = path.length; length > 0; length--) {
       const parent = this.get(path.slice(0, length - 1));
       const key = path[length - 1];
       if (key === undefined || !hasKey(parent, key)) continue;
-      const item = typeof key === 'number' ? instead(path.slice(0, length - 1)) : undefined;
+      const item = typeof key === 'number' ? instead(path.slice(0, length)) : undefined;
       if (typeof key === 'number' && item === undefined) continue;
       if (typeof key === 'number') (parent as unknown[])[key] = item;
       else delete (parent as Mapping)[key];

@@ -63,14 +63,13 @@ function takeOut(tree: ConfigTree, found: readonly Finding[], wrong: Path[]): vo
 }
 
 /** A route that is wrong makes room for one that is right, so that the others keep their numbers. */
-function standIn(list: Path): unknown {
-  return samePath(list, ['routes']) ? { name: 'stand-in', from: '#', to: 'stand-in' } : undefined;
+function standIn(item: Path): unknown {
+  const [section, index] = item;
+  return section === 'routes' && item.length === 2
+    ? { name: `(stand-in ${index})`, from: '#', to: 'stand-in' }
+    : undefined;
 }
 
 function isPrefix(prefix: Path, path: Path): boolean {
   return prefix.length <= path.length && prefix.every((key, index) => key === path[index]);
-}
-
-function samePath(a: Path, b: Path): boolean {
-  return a.length === b.length && isPrefix(a, b);
 }

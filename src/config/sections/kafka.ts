@@ -7,9 +7,9 @@ const broker = matching(
   'host:port, such as localhost:9092',
 );
 
-const username = z.string().min(1).meta({ description: 'User name.' });
+const username = z.string().min(1).meta({ description: 'User name (`plain`, `scram-…`).' });
 const password = secret('the password').meta({
-  description: 'Password. Better `${KAFKA_PASSWORD}` than the word itself.',
+  description: 'Password (`plain`, `scram-…`). Better `${KAFKA_PASSWORD}` than the word itself.',
 });
 
 const sasl = z

@@ -3,7 +3,7 @@ import { fault, filePath, integer, matching } from '../fields.ts';
 
 const host = matching(/^[^\s/:]+$|^[0-9A-Fa-f:.%]+$/, 'an address or host name without a port')
   .default('127.0.0.1')
-  .meta({ description: 'Address to bind. 127.0.0.1: this machine only; 0.0.0.0 or ::: every network.' });
+  .meta({ description: 'Address to bind. `127.0.0.1`: this machine only; `0.0.0.0`, `::`: every network.' });
 
 const port = (standard: number) => integer(standard, 'TCP port. 0 lets the system choose a free one.', 0, 65_535);
 
@@ -58,13 +58,13 @@ export const listeners = z
   .strictObject({
     mqtt: listener({ port: port(1883), host })
       .prefault({})
-      .meta({ description: 'MQTT over TCP. `false` switches it off.' }),
+      .meta({ description: 'MQTT over TCP. On unless `false`.' }),
     mqtts: listener({ port: port(8883), host, tls })
       .prefault(false)
       .meta({ description: 'MQTT over TLS. Off unless given.' }),
     ws: listener({ port: port(8083), host, path, origins })
       .prefault({})
-      .meta({ description: 'MQTT over WebSocket. `false` switches it off.' }),
+      .meta({ description: 'MQTT over WebSocket. On unless `false`.' }),
     wss: listener({ port: port(8084), host, path, origins, tls })
       .prefault(false)
       .meta({ description: 'MQTT over WebSocket with TLS. Off unless given.' }),

@@ -11,14 +11,14 @@ const route = z.strictObject({
     description:
       'MQTT topic filter. `{name}` stands for one level that `to`, `key` and `headers` can use; `+` and `#` as in MQTT. `#` does not match topics that begin with `$`.',
   }),
-  to: text.meta({ description: 'Kafka topic; may hold `{name}`, `{clientId}`.' }),
+  to: text.meta({ description: 'Kafka topic; may hold `{name}`, `{clientId}`, `{user}`.' }),
   key: z.string().min(1).max(65_535).default('{clientId}').meta({
-    description: 'Record key; may hold `{name}`, `{clientId}`, `{topic}`. Records of one client and key stay in order.',
+    description:
+      'Record key; may hold `{name}`, `{clientId}`, `{topic}`, `{user}`. Records of one client and key stay in order.',
   }),
-  headers: z
-    .record(z.string().min(1).max(250), z.string().max(65_535))
-    .default({})
-    .meta({ description: 'Further record headers, as templates. Names that begin with `sluice-` are taken.' }),
+  headers: z.record(z.string().min(1).max(250), z.string().max(65_535)).default({}).meta({
+    description: 'Further record headers, as templates. Names that begin with `sluice-` or `mqtt-` are taken.',
+  }),
   value: z
     .enum(['raw'])
     .default('raw')
@@ -30,7 +30,10 @@ export const routes = z
   .min(1)
   .max(10_000)
   .default([{ name: 'default', from: '#', to: 'mqtt.messages', key: '{clientId}', headers: {}, value: 'raw' }])
-  .meta({ description: 'Which messages go to which Kafka topic. Every route that matches makes a record.' });
+  .meta({
+    description:
+      'Which messages go to which Kafka topic. Every route that matches makes a record. Without routes there is one, `default`: from `#` to `mqtt.messages`.',
+  });
 
 export const deadLetter = z
   .strictObject({

@@ -89,7 +89,7 @@ export interface StoredFrame {
   readonly bytes: Buffer;
 }
 
-/** A place in a topic's parking log: its own positions, from 1, ascending, never used twice. */
+/** A place in a topic's parking log. Positions are above 0, ascend, and are never used twice; they may leave gaps. */
 export interface ParkedEntry {
   readonly position: number;
   readonly bytes: Buffer;
@@ -103,7 +103,11 @@ export interface Outcomes {
   discarded: Record<string, number>;
 }
 
-/** Ownership of a shard. `token` grows with each new owner: the fencing token. */
+/**
+ * Ownership of a shard. `token` grows with each new owner: the fencing token. It is void, too, once the log was found rolled
+ * back or emptied behind what this process had read. Whoever takes a lease drops what memory holds of the shard: the hot
+ * tail may be of a log that is no more.
+ */
 export interface Lease {
   readonly shard: number;
   readonly token: number;
@@ -124,7 +128,10 @@ export interface ParkingState {
   readonly bytes: number;
 }
 
-/** One atomic change by the owner of a shard. Absent parts change nothing. */
+/**
+ * One atomic change by the owner of a shard, durable when settle() returns where it parks or sets aside. Absent parts change
+ * nothing.
+ */
 export interface Settlement {
   /**
    * Counts the settlements of one lease, from 1. A settlement whose answer was lost is sent again with the same number: one
@@ -159,9 +166,10 @@ export interface ShardStats {
   readonly shard: number;
   readonly head: number;
   readonly released: number;
+  /** Offsets taken since the log was created, with those that were skipped because a rolled back log had lost them. */
   readonly accepted: number;
   readonly outcomes: Outcomes;
-  /** Messages in the log that are not settled: head - released. */
+  /** Messages in the log that are not settled: head - released. Offsets that were lost count until `released` passes them. */
   readonly logMessages: number;
   readonly parkedMessages: number;
   /** Bytes of stored frames and parking logs: what the limit is about. */
@@ -207,12 +215,17 @@ export interface BufferStore {
   /** Entries of a parking log after position `after`, at least one if any, up to maxBytes. */
   readParked(shard: number, topic: string, after: number, maxBytes: number): Promise<ParkedEntry[]>;
 
-  /** Takes the shard if nobody holds it. undefined: someone else does. */
+  /** Takes the shard if nobody else holds it; a lease that this store object held before is void. undefined: someone else does. */
   acquire(shard: number, ttlMs: number): Promise<Lease | undefined>;
-  /** Extends what acquire() gave. false: it is lost. */
+  /** Extends what acquire() gave. false: it is lost. Throws STORE_UNAVAILABLE or STORE_TIMEOUT where it is not known. */
   renew(lease: Lease, ttlMs: number): Promise<boolean>;
   yield(lease: Lease): Promise<void>;
-  /** @throws SluiceError FENCED when the token is not the shard's newest; nothing is changed then. */
+  /**
+   * Settlements of a lease take effect in the order of the calls. Where one fails with STORE_UNAVAILABLE, STORE_TIMEOUT or
+   * STORE_READ_ONLY, whether it took effect may be unknown: call again with the same object, before those that came after
+   * it, until it returns. The same object takes effect once; another one in its place is refused with FENCED.
+   * @throws SluiceError FENCED when the token is not the shard's newest, or the log was replaced; nothing is changed then.
+   */
   settle(lease: Lease, change: Settlement): Promise<void>;
 
   stats(shard: number): Promise<ShardStats>;

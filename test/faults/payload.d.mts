@@ -1,0 +1,2 @@
+export function makePayload(device: string, sequence: number, bytes?: number): string;
+export function readPayload(payload: Buffer | null): { device: string; sequence: number } | undefined;

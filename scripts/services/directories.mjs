@@ -8,8 +8,7 @@ export const repository = fileURLToPath(new URL('../../', import.meta.url));
 
 /** What is downloaded once for all clones of this user. */
 export function cacheDirectory() {
-  const base =
-    process.env.SLUICE_CACHE_DIR ?? path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'sluice');
+  const base = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'sluice');
   return path.resolve(base);
 }
 

@@ -127,6 +127,7 @@ function wayOutOf(path: Path, value: unknown): string {
   }
   if (isMapping(value) && accepts(node, 'string'))
     return 'a { begins a mapping in YAML: put templates in quotes, as in "{clientId}"';
+  if (Array.isArray(value) && value.length === 0) return 'add an item, or remove the key: its default stands in';
   if (Array.isArray(value) && !accepts(node, 'array')) return 'write one value instead of a list';
   if (isMapping(value) && accepts(node, 'array')) return 'begin each item with a dash: - name: value';
   return fallback;

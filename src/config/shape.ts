@@ -121,10 +121,11 @@ function openWords(node: SchemaNode): string {
       return 'true or false';
     case 'string':
       return (node.minLength ?? 0) > 0 ? 'a text that is not empty' : 'a text';
-    case 'array':
-      return node.items && accepts(node.items, 'object')
-        ? 'a list of mappings'
-        : `a list, each ${expectedOf(node.items ?? {})}`;
+    case 'array': {
+      const items = node.items ?? {};
+      const least = (node.minItems ?? 0) > 0 ? ', at least one' : '';
+      return accepts(items, 'object') ? `a list of mappings${least}` : `a list${least}, each ${expectedOf(items)}`;
+    }
     case 'object':
       return node.required === undefined ? 'a mapping' : `a mapping with ${node.required.join(' and ')}`;
     default:

@@ -7,13 +7,13 @@ export type Span = readonly [start: number, end: number];
 
 const mask = '***';
 const excerptWidth = 110;
-/** `redis://user:password@host`: from the colon to the last @ of the word. */
-const credentials = /(:\/\/[^\s:/@]*):[^\s]*@/g;
+/** `redis://user:password@host`: from the colon to the last @ of the word; `redis://:password` also where the @ was forgotten. */
+const credentials = /(:\/\/[^\s:/@]*:)(?:\S*(?=@)|(?<=:\/\/:)\S+)/g;
 const secretLine = /(?:pass|pasw|pwd|secret|token|credential|private)[\w-]*["']?\s*[:=]\s*/i;
 
 /** A text without the passwords of the URLs in it. */
 export function withoutCredentials(text: string): string {
-  return text.replace(credentials, `$1:${mask}@`);
+  return text.replace(credentials, `$1${mask}`);
 }
 
 export class SourceText {
@@ -64,8 +64,8 @@ export class SourceText {
     const line = this.text.slice(lineStart, lineEnd);
     const hidden = this.#secrets.filter(([start, end]) => start < lineEnd && end > lineStart);
     for (const match of line.matchAll(credentials)) {
-      const start = lineStart + match.index + (match[1]?.length ?? 0) + 1;
-      hidden.push([start, lineStart + match.index + match[0].length - 1]);
+      const start = lineStart + match.index + (match[1]?.length ?? 0);
+      hidden.push([start, lineStart + match.index + match[0].length]);
     }
     if (unparsed) {
       const match = secretLine.exec(line);

@@ -16,6 +16,8 @@ export interface Finding {
   readonly code?: Problem['code'];
   /** The key itself is wrong, not its value. */
   readonly atKey?: boolean;
+  /** There is no value to show, only the text in the file. */
+  readonly withoutValue?: boolean;
   /** Fields that this finding rests on: without interest where one of them is wrong itself. */
   readonly needs?: readonly Path[];
 }
@@ -85,7 +87,7 @@ export class ConfigTree {
       code: finding.code ?? 'CONFIG_INVALID',
       place,
       path: pathText(finding.path),
-      value: finding.atKey === true ? undefined : this.shown(finding.path),
+      value: finding.atKey === true || finding.withoutValue === true ? undefined : this.shown(finding.path),
       message: finding.message,
       wayOut: finding.wayOut,
       excerpt: span === undefined ? undefined : this.source?.excerpt(span),
@@ -103,14 +105,19 @@ export class ConfigTree {
     return text.length > 80 ? `${text.slice(0, 77)}...` : text;
   }
 
+  /** A value that begins on a later line than its key is shown by its key. */
+  #nearKey(key: Span | undefined, value: Span): Span {
+    return key !== undefined && this.source?.text.slice(key[0], value[0]).includes('\n') ? key : value;
+  }
+
   /** What is not there is looked for at the nearest thing around it. */
   #locate(path: Path, atKey: boolean): { place: Place; span?: Span } {
     for (let length = path.length; length >= 0; length--) {
       const origin = this.origin(path.slice(0, length));
       if (origin === undefined) continue;
       if (origin.kind !== 'file') return { place: origin };
-      const exact = length === path.length;
-      const span = exact && !atKey ? origin.value : (origin.key ?? origin.value);
+      const exact = length === path.length && !atKey;
+      const span = exact ? this.#nearKey(origin.key, origin.value) : (origin.key ?? origin.value);
       if (this.source === undefined) break;
       return { place: this.source.place(span[0]), span };
     }

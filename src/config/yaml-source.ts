@@ -165,7 +165,7 @@ class NodeReader {
   }
 
   #find(path: Path, message: string, wayOut: string): void {
-    this.findings.push({ path, message, wayOut });
+    this.findings.push({ path, message, wayOut, withoutValue: true });
   }
 }
 

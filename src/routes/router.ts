@@ -215,6 +215,12 @@ export function checkRoutes(definitions: readonly RouteDefinition[]): readonly R
   return compileAll(definitions).problems;
 }
 
+/** The Kafka topics that routes name in plain text, each once: those that can be looked at before there is a message. */
+export function constantTopics(definitions: readonly RouteDefinition[]): readonly string[] {
+  const topics = compileAll(definitions).routes.map((route) => route.to.constant);
+  return [...new Set(topics.filter((topic) => topic !== undefined))];
+}
+
 /** @throws RoutesError, with all problems */
 export function compileRoutes(definitions: readonly RouteDefinition[], options: RouterOptions = {}): Router {
   const { routes, problems } = compileAll(definitions);

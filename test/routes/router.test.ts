@@ -293,6 +293,19 @@ describe('the router at scale', () => {
   });
 });
 
+describe('the constant topics of routes', () => {
+  it('are those that need no message, each once', () => {
+    expect(
+      constantTopics([
+        route('a', { to: 'x' }),
+        route('{d}', { to: 'y.{d}' }),
+        route('c', { to: 'x' }),
+        route('b', { to: 'z' }),
+      ]),
+    ).toEqual(['x', 'z']);
+  });
+});
+
 describe('the id of a router', () => {
   it('is the same for the same routes, and another for others', () => {
     const id = compileRoutes([route('a'), route('b')]).id;

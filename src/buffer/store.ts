@@ -111,7 +111,10 @@ export interface Outcomes {
 export interface Lease {
   readonly shard: number;
   readonly token: number;
-  /** Every offset up to and including this one is settled or parked (0 in a new log): reading starts with the next. */
+  /**
+   * Every offset up to and including this one is settled or parked; 0 in a new log. Reading starts with the next: the same
+   * number as Settlement.released and ShardStats.released, not one more.
+   */
   readonly released: number;
   /** Base of the oldest stored frame that may hold unsettled messages. */
   readonly trimmed: number;
@@ -133,11 +136,6 @@ export interface ParkingState {
  * nothing.
  */
 export interface Settlement {
-  /**
-   * Counts the settlements of one lease, from 1. A settlement whose answer was lost is sent again with the same number: one
-   * that is not above the last number of this lease's token has been applied, so it changes nothing and succeeds.
-   */
-  readonly sequence?: number;
   /** Every offset up to and including this one is settled or parked. */
   readonly released?: number;
   /** Frames with a base below this are removed. */

@@ -1,0 +1,169 @@
+// The arrows of the layout. Each folder names what it may import from src; everything else is a violation.
+// test/structure plants a violation of every rule here and sees it fail.
+
+/** A folder, and the only parts of src besides itself that it may import (a regular expression each). */
+const mayImport = {
+  // Pure: they know nobody.
+  routes: ['errors\\.ts$', 'message\\.ts$'],
+  payload: ['errors\\.ts$', 'message\\.ts$'],
+  observe: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$'],
+  config: ['errors\\.ts$', 'routes/', 'payload/'],
+  // The stations of a message. They meet in sluice.ts, except through the ports that are named here.
+  mqtt: ['errors\\.ts$', 'message\\.ts$'],
+  auth: ['errors\\.ts$', 'message\\.ts$'],
+  ingest: ['errors\\.ts$', 'message\\.ts$', 'routes/', 'payload/', 'auth/', 'buffer/(commit|store|frame|shard)\\.ts$'],
+  buffer: ['errors\\.ts$', 'message\\.ts$'],
+  forward: [
+    'errors\\.ts$',
+    'message\\.ts$',
+    'routes/',
+    'payload/',
+    'buffer/(store|frame|tail)\\.ts$',
+    'kafka/(sink|record|partitioner)\\.ts$',
+  ],
+  kafka: ['errors\\.ts$', 'message\\.ts$'],
+  downlink: ['errors\\.ts$', 'message\\.ts$', 'routes/', 'payload/'],
+  // On top: thin users of what sluice.ts puts together.
+  http: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$', 'ingest/', 'observe/'],
+  cli: [
+    '(index|sluice|status|errors|message|kafka-options)\\.ts$',
+    'config/',
+    'routes/',
+    'observe/',
+    'http/',
+    'kafka/durability\\.ts$',
+  ],
+};
+
+/** What only some files may import, by name of the package. */
+const packageOwners = [
+  {
+    name: 'aedes-only-in-mqtt',
+    packages: '(aedes|aedes-.+|mqemitter|mqemitter-.+|mqtt-packet)',
+    owners: '^src/mqtt/',
+  },
+  { name: 'kafkajs-only-in-kafka', packages: 'kafkajs', owners: '^src/kafka/' },
+  {
+    name: 'ioredis-only-in-redis-stores',
+    packages: 'ioredis',
+    owners: '^src/(buffer/redis|mqtt/persistence)',
+  },
+  {
+    name: 'leveldb-only-in-level-stores',
+    packages: '(classic-level|level)',
+    owners: '^src/(buffer/level|mqtt/persistence)',
+  },
+  { name: 'commander-only-in-cli', packages: 'commander', owners: '^src/cli/' },
+];
+
+const packagePath = (packages) => `(^|/)node_modules/${packages}/|^${packages}(/|$)`;
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...Object.entries(mayImport).map(([folder, allowed]) => ({
+      name: `${folder}-knows-only-its-own`,
+      severity: 'error',
+      from: { path: `^src/${folder}/` },
+      to: {
+        path: '^src/',
+        pathNot: [`^src/${folder}/`, ...allowed.map((each) => `^src/${each}`)],
+        // mqtt hands messages to a function that it is given; it needs the shape of that function, not its code.
+        ...(folder === 'mqtt' ? { dependencyTypesNot: ['type-only'] } : {}),
+      },
+    })),
+    {
+      name: 'mqtt-types-only-from-ingest',
+      comment: 'The types that mqtt may import are those of ingest.',
+      severity: 'error',
+      from: { path: '^src/mqtt/' },
+      to: { path: '^src/', pathNot: '^src/(mqtt/|ingest/|errors\\.ts$|message\\.ts$)' },
+    },
+    {
+      name: 'new-folder-names-its-imports',
+      comment: 'A new folder of src belongs into the list above.',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: `^src/(${Object.keys(mayImport).join('|')})/` },
+      to: { path: '^src/' },
+    },
+    {
+      name: 'contracts-know-nobody',
+      comment: 'message.ts and errors.ts are read by everyone and so read nobody.',
+      severity: 'error',
+      from: { path: '^src/(message|errors)\\.ts$' },
+      to: { path: '.' },
+    },
+    {
+      name: 'pure-has-no-packages',
+      comment: 'Routes and status types need no package; what reads or writes is handed to them.',
+      severity: 'error',
+      from: { path: '^src/(routes/|status\\.ts$)' },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-peer', 'npm-optional', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'pure-has-no-io',
+      severity: 'error',
+      from: { path: '^src/(routes|payload)/' },
+      to: {
+        dependencyTypes: ['core'],
+        path: '^(node:)?(fs|net|tls|http|https|http2|dgram|dns|child_process|cluster|worker_threads)(/|$)',
+      },
+    },
+    {
+      name: 'nobody-imports-cli',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/cli/' },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'only-the-root-puts-together',
+      comment: 'Files directly in src other than the composition root import no station.',
+      severity: 'error',
+      from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/(sluice|index|kafka-options)\\.ts$' },
+      to: {
+        path: '^src/(mqtt|ingest|buffer|forward|kafka|http|downlink|auth)/',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    ...packageOwners.map(({ name, packages, owners }) => ({
+      name,
+      severity: 'error',
+      from: { path: '^src/', pathNot: owners },
+      to: { path: packagePath(packages) },
+    })),
+    {
+      name: 'src-stands-alone',
+      comment: 'What is published does not import what is not.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|bench|scripts|examples|dist)/' },
+    },
+    {
+      name: 'no-undeclared-packages',
+      comment: 'A package that src imports is a dependency in package.json, not a guest of another one.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'everything-resolves',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'no-circles',
+      comment: 'Types may refer to each other in a circle; code may not.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    combinedDependencies: false,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+    exclude: { path: '^dist/' },
+  },
+};

@@ -91,8 +91,8 @@ function typeOf(node: SchemaNode): string {
   const words = node.patternErrorMessage;
   if (words?.startsWith('a duration') === true) return 'duration';
   if (words?.startsWith('a size') === true) return 'size';
-  const kinds = branches(node).map((branch) => {
-    if (branch.enum !== undefined) return branch.enum.map((value) => code(String(value))).join(', ');
+  const kinds = branches(node).flatMap((branch) => {
+    if (branch.enum !== undefined) return branch.enum.map((value) => code(String(value)));
     if (branch.const !== undefined) return code(JSON.stringify(branch.const).replaceAll('"', ''));
     switch (branch.type) {
       case 'integer':

@@ -340,3 +340,11 @@ describe('the JSON Schema', () => {
     expect(schema.required).toBeUndefined();
   });
 });
+
+describe('the oldest TLS version', () => {
+  write('tls.pem', 'PEM');
+  it.each(['1.3', '"1.3"'])('may be written %s', (version) => {
+    const { config } = load(`listeners: { mqtts: { tls: { cert: tls.pem, key: tls.pem, minVersion: ${version} } } }`);
+    expect(config.listeners.mqtts?.tls.minVersion).toBe('1.3');
+  });
+});

@@ -135,7 +135,7 @@ describe('a mangled configuration', () => {
           : `crash: ${String(error)}`;
       }
     };
-    for (let round = 0; round < 3000; round++) {
+    for (let round = 0; round < 1500; round++) {
       let text = whole;
       for (let edit = next(3); edit >= 0; edit--) {
         const at = next(text.length);

@@ -15,7 +15,12 @@ const tls = z
     clientCertificate: z.enum(['none', 'optional', 'required']).default('none').meta({
       description: 'Whether clients present a certificate signed by `ca`. `required` counts as authentication.',
     }),
-    minVersion: z.enum(['1.2', '1.3']).default('1.2').meta({ description: 'Oldest TLS version that is accepted.' }),
+    // YAML reads 1.2 as a number: both spellings are taken.
+    minVersion: z
+      .union([z.enum(['1.2', '1.3']), z.literal(1.2), z.literal(1.3)])
+      .transform((version) => (version === '1.3' || version === 1.3 ? '1.3' : '1.2'))
+      .prefault('1.2')
+      .meta({ description: 'Oldest TLS version that is accepted.', patternErrorMessage: '1.2 or 1.3' }),
   })
   .check((context) => {
     if (context.value.clientCertificate !== 'none' && context.value.ca === undefined) {

@@ -37,7 +37,12 @@ export class KafkaFault extends Error {
   /** Indexes in the chunk, where Kafka named them (Produce v8, KIP-467). */
   readonly records: readonly number[] | undefined;
 
-  constructor(scope: FaultScope, reason: string, message: string, options: { records?: readonly number[]; cause?: unknown } = {}) {
+  constructor(
+    scope: FaultScope,
+    reason: string,
+    message: string,
+    options: { records?: readonly number[]; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'KafkaFault';
     this.scope = scope;

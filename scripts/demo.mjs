@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -121,17 +121,22 @@ async function startSluice(show) {
     'listeners.ws=false',
     `kafka.brokers=${brokers.join(',')}`,
     `buffer.path=${join(directory, 'data')}`,
-    `routes.0.from=devices/{deviceId}/telemetry`,
-    `routes.0.to=${topic}`,
-    `routes.0.key={deviceId}`,
     'log.level=error',
     ...(redisUrl === undefined ? [] : ['buffer.store=redis', `buffer.url=${redisUrl}`, `buffer.namespace=${topic}`]),
   ];
+  // Routes are given by a file. JSON is YAML.
+  const file = join(directory, 'sluice.yaml');
+  const routes = [{ name: 'telemetry', from: 'devices/{deviceId}/telemetry', to: topic, key: '{deviceId}' }];
+  writeFileSync(file, JSON.stringify({ routes }));
   const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-  const child = spawn(process.execPath, [main, 'start', ...settings.flatMap((setting) => ['--set', setting])], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    cwd: directory,
-  });
+  const child = spawn(
+    process.execPath,
+    [main, 'start', '-c', file, ...settings.flatMap((setting) => ['--set', setting])],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      cwd: directory,
+    },
+  );
   let said = '';
   child.stdout.setEncoding('utf8');
   await new Promise((resolve, reject) => {

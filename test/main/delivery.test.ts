@@ -37,12 +37,8 @@ describe.each(stores)('100,000 messages from 50 clients, on %s', (store) => {
     const sluice = await SluiceProcess.start({
       brokers: kafka.brokers,
       ...settings,
-      settings: {
-        'routes.0.name': 'telemetry',
-        'routes.0.from': 'devices/{deviceId}/telemetry',
-        'routes.0.to': topic,
-        ...extra,
-      },
+      routes: [{ name: 'telemetry', from: 'devices/{deviceId}/telemetry', to: topic }],
+      settings: extra,
     });
     const options = await fleetOptions(sluice);
     const fleet = await Fleet.start({ urls: [sluice.url], devices: DEVICES, messages: MESSAGES, ...options });

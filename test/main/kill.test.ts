@@ -6,15 +6,11 @@ import { Fleet } from '../faults/fleet.ts';
 import { consumeEach } from '../support/kcat.ts';
 import { randomFrom } from '../support/random.ts';
 import { sharedKafka, startKafka, uniqueTopic, type Redis, type SharedKafka } from '../support/services.ts';
-import { SluiceProcess } from '../support/sluice.ts';
+import { SluiceProcess, type Route } from '../support/sluice.ts';
 import { judge } from './judge.ts';
 import { storeFor, stores } from './stores.ts';
 
-const route = (topic: string): Record<string, string> => ({
-  'routes.0.name': 'telemetry',
-  'routes.0.from': 'devices/{deviceId}/telemetry',
-  'routes.0.to': topic,
-});
+const route = (topic: string): Route[] => [{ name: 'telemetry', from: 'devices/{deviceId}/telemetry', to: topic }];
 
 describe.each(stores)('kill -9 of sluice, on %s', (store) => {
   let kafka: SharedKafka;
@@ -30,7 +26,7 @@ describe.each(stores)('kill -9 of sluice, on %s', (store) => {
     const random = randomFrom();
     const topic = uniqueTopic('kill');
     await kafka.createTopic(topic, 4);
-    const sluice = await SluiceProcess.start({ brokers: kafka.brokers, ...settings, settings: route(topic) });
+    const sluice = await SluiceProcess.start({ brokers: kafka.brokers, ...settings, routes: route(topic) });
     const fleet = await Fleet.start({ urls: [sluice.url], devices: 40, perSecond: 2_000 });
     try {
       for (let kill = 0; kill < 10; kill++) {
@@ -61,7 +57,7 @@ describe.each(stores)('200,000 messages buffered while Kafka is away, on %s', (s
     await kafka.createTopic(topic, 4);
     await kafka.stop();
     // Kafka is away from the start: sluice starts all the same.
-    const sluice = await SluiceProcess.start({ brokers: kafka.brokers, ...settings, settings: route(topic) });
+    const sluice = await SluiceProcess.start({ brokers: kafka.brokers, ...settings, routes: route(topic) });
     const fleet = await Fleet.start({ urls: [sluice.url], devices: 50, messages: 4_000, window: 100 });
     try {
       await fleet.done(180_000);

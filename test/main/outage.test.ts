@@ -9,14 +9,11 @@ import { Fleet } from '../faults/fleet.ts';
 import { eventually } from '../support/eventually.ts';
 import { occurs } from '../support/mqtt.ts';
 import { startKafka, startRedis, uniqueTopic, type Kafka } from '../support/services.ts';
-import { SluiceProcess } from '../support/sluice.ts';
+import { SluiceProcess, type Route } from '../support/sluice.ts';
 import { judge } from './judge.ts';
 import { storeFor, stores } from './stores.ts';
 
-const route = (topic: string): Record<string, string> => ({
-  'routes.0.from': 'devices/{deviceId}/telemetry',
-  'routes.0.to': topic,
-});
+const route = (topic: string): Route[] => [{ name: 'telemetry', from: 'devices/{deviceId}/telemetry', to: topic }];
 
 let kafka: Kafka;
 beforeAll(async () => {
@@ -38,7 +35,8 @@ describe('Kafka stopped for 60 s at 1,000 msg/s', () => {
           const sluice = await SluiceProcess.start({
             brokers: kafka.brokers,
             ...settings,
-            settings: { ...route(topic), 'buffer.tailMaxBytes': '1MB', 'forward.windowBytes': '1MB' },
+            routes: route(topic),
+            settings: { 'buffer.tailMaxBytes': '1MB', 'forward.windowBytes': '1MB' },
           });
           const fleet = await Fleet.start({ urls: [sluice.url], devices: 20, perSecond: 1_000 });
           return { store, redis, topic, sluice, fleet };
@@ -113,7 +111,8 @@ describe('the store stopped', () => {
       const sluice = await SluiceProcess.start({
         brokers: kafka.brokers,
         redisUrl: redis.url,
-        settings: { ...route(topic), 'buffer.appendTimeout': '1s' },
+        routes: route(topic),
+        settings: { 'buffer.appendTimeout': '1s' },
       });
       const { client, events } = observer(sluice.url, 'd1');
       try {
@@ -160,7 +159,8 @@ describe('the store stopped', () => {
       const sluice = await SluiceProcess.start({
         brokers: kafka.brokers,
         path: join(directory, 'data'),
-        settings: { ...route(topic), 'buffer.appendTimeout': '1s' },
+        routes: route(topic),
+        settings: { 'buffer.appendTimeout': '1s' },
       });
       const { client, events } = observer(sluice.url, 'd1');
       const ballast = join(directory, 'ballast');
@@ -206,7 +206,8 @@ describe('the end of the process', () => {
       const sluice = await SluiceProcess.start({
         brokers: ['127.0.0.1:1'],
         ...settings,
-        settings: { ...route(topic), shutdownTimeout: '1s' },
+        routes: route(topic),
+        settings: { shutdownTimeout: '1s' },
       });
       const { client, events } = observer(sluice.url, 'd1');
       try {

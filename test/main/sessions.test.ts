@@ -25,7 +25,7 @@ describe.each(stores)('what MQTT keeps, on %s', (store) => {
     sluice = await SluiceProcess.start({
       brokers: kafka.brokers,
       ...settings,
-      settings: { 'routes.0.from': '#', 'routes.0.to': topic },
+      routes: [{ from: '#', to: topic }],
     });
   });
   afterAll(async () => {

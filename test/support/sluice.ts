@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,8 @@ export const mainFile = fileURLToPath(new URL('../../dist/cli/main.js', import.m
 export interface SluiceOptions {
   /** `--set` values by dotted path. */
   readonly settings?: Readonly<Record<string, string | number>>;
+  /** Routes cannot be set by flags: they go to a configuration file. */
+  readonly routes?: readonly Route[];
   readonly brokers: readonly string[];
   readonly redisUrl?: string;
   /** Data directory; one of the test's own by default. */
@@ -24,6 +26,14 @@ export interface SluiceOptions {
   /** In front of the node command, e.g. ['faketime', '+1h']. */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Route {
+  readonly name?: string;
+  readonly from: string;
+  readonly to: string;
+  readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export class SluiceProcess {
@@ -69,7 +79,12 @@ export class SluiceProcess {
 
   static async prepare(options: SluiceOptions): Promise<SluiceProcess> {
     const path = options.path ?? (await mkdtemp(join(tmpdir(), 'sluice-test-')));
-    return new SluiceProcess(await freePort(), path, options);
+    const port = await freePort();
+    if (options.routes === undefined) return new SluiceProcess(port, path, options);
+    // JSON is YAML.
+    const configFile = join(tmpdir(), `sluice-test-${port}.yaml`);
+    await writeFile(configFile, JSON.stringify({ routes: options.routes }));
+    return new SluiceProcess(port, path, { ...options, configFile });
   }
 
   get pid(): number {
@@ -93,6 +108,7 @@ export class SluiceProcess {
   }
 
   async start(): Promise<void> {
+    await mkdir(this.path, { recursive: true });
     this.spawn();
     await this.listening();
   }
@@ -165,6 +181,8 @@ export class SluiceProcess {
   /** Ends it, whatever its state, and removes its data. */
   async discard(): Promise<void> {
     await this.kill();
+    if (this.#options.routes !== undefined && this.#options.configFile !== undefined)
+      await rm(this.#options.configFile, { force: true });
     if (this.#options.path === undefined) await rm(this.path, { recursive: true, force: true });
   }
 }

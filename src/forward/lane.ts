@@ -1,0 +1,407 @@
+/**
+ * A lane: the one way of records into one partition. FIFO, one chunk at a time, sent again byte for byte until Kafka answers.
+ *
+ *     idle ──records, gate open──> sending ──confirmed──> idle
+ *       ^                             │ fault of a record: the chunk is cut up until the bad record stands alone, which
+ *       │                             │    becomes a dead letter; the others go on in order ──> idle
+ *       │                             │ fault of the topic ──> waiting (backoff, then the same chunk)
+ *       │                             │ fault of the cluster ──> held (until the gate opens, or as the gate's probe)
+ *       └─────────────────────────────┘
+ *
+ * Records leave the queue when they are confirmed, so what is not confirmed is always here, in order.
+ */
+import { errorText } from '../errors.ts';
+import { KafkaFault, type Chunk, type KafkaSink, type RecordSlice } from '../kafka/sink.ts';
+import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
+import type { ClusterGate, Probe } from './cluster-gate.ts';
+import type { MappedRecord } from './mapping.ts';
+import type { ForwardOptions } from './options.ts';
+import { RecordQueue } from './record-queue.ts';
+import { Outcome, type RecordOwner } from './span.ts';
+
+/** What becomes of a record that Kafka will never take. */
+export type Refusal =
+  /** It goes on as a dead letter, elsewhere. */
+  | { readonly kind: 'moved' }
+  /** Another rendering of it takes its place in this lane. */
+  | { readonly kind: 'replaced'; readonly by: MappedRecord }
+  /** It is a dead letter that cannot be made smaller: the topic has to change. It waits here. */
+  | { readonly kind: 'held' };
+
+export interface LaneCounters {
+  /** Chunks that were confirmed. */
+  chunks: number;
+  records: number;
+  /** Calls of send(): chunks and their repeats. */
+  requests: number;
+  retries: number;
+}
+
+/** What a lane needs around it. */
+export interface LaneHost {
+  readonly sink: KafkaSink;
+  readonly options: ForwardOptions;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly gate: ClusterGate;
+  readonly counters: LaneCounters;
+  /** No new chunk is begun. */
+  readonly stopping: boolean;
+  /** The lane has records to send. */
+  laneReady(lane: Lane): void;
+  /** The lane cannot write, or can again (undefined). Told on change only. */
+  laneFault(lane: Lane, fault: KafkaFault | undefined): void;
+  /** Nothing is in the lane, or nothing of it is on the wire any more. */
+  laneRested(lane: Lane): void;
+  refuse(lane: Lane, record: MappedRecord, owner: RecordOwner, index: number, fault: KafkaFault): Refusal;
+}
+
+export type LaneState = 'idle' | 'sending' | 'waiting' | 'held';
+
+/** A chunk that was too large as a whole halves the bound; each confirmed chunk lets it grow by this part. */
+const REGROW = 1 / 64;
+const CHUNK_FLOOR_BYTES = 16 * 1024;
+
+export class Lane implements Probe {
+  readonly topic: string;
+  readonly partition: number;
+  readonly queue = new RecordQueue();
+  readonly #host: LaneHost;
+  #state: LaneState = 'idle';
+  #chunk: Chunk | undefined;
+  /** Records at the front of the queue that are in the chunk. */
+  #chunkCount = 0;
+  #sentAt = 0;
+  #attempts = 0;
+  #timer: TimerHandle | undefined;
+  /** Places where a refused chunk is cut, nearest last, counted from the front of the queue. */
+  #cuts: number[] = [];
+  #maxBytes: number;
+  #fault: KafkaFault | undefined;
+  #faultSince = 0;
+
+  constructor(topic: string, partition: number, host: LaneHost) {
+    this.topic = topic;
+    this.partition = partition;
+    this.#host = host;
+    this.#maxBytes = host.options.chunkMaxBytes;
+  }
+
+  get state(): LaneState {
+    return this.#state;
+  }
+
+  /** Records that are sent or wait for the answer, of those in the queue. */
+  get inFlight(): number {
+    return this.#chunk === undefined ? 0 : this.#chunkCount;
+  }
+
+  get fault(): KafkaFault | undefined {
+    return this.#fault;
+  }
+
+  get faultSince(): number {
+    return this.#faultSince;
+  }
+
+  get empty(): boolean {
+    return this.queue.length === 0;
+  }
+
+  /** Enough for a whole chunk is here. */
+  get full(): boolean {
+    return this.queue.length >= this.#host.options.chunkMaxRecords || this.queue.bytes >= this.#maxBytes;
+  }
+
+  push(record: MappedRecord, owner: RecordOwner, index: number): void {
+    this.queue.push(record, owner, index);
+    if (this.#state === 'idle') this.#host.laneReady(this);
+  }
+
+  /** Sends the next chunk, or the one that waits, if it may. */
+  pump(): void {
+    if (this.#state !== 'idle' || this.#host.stopping || !this.#host.gate.open) return;
+    this.#sendNext();
+  }
+
+  probe(): 'tried' | 'later' | 'gone' {
+    if (this.#state !== 'held') return 'gone';
+    this.#state = 'idle';
+    if (!this.#host.stopping) this.#sendNext();
+    if (this.#is('sending')) return 'tried';
+    if (this.empty || !this.#is('idle')) return 'gone';
+    this.#state = 'held';
+    return 'later';
+  }
+
+  resume(): void {
+    if (this.#state !== 'held') return;
+    this.#state = 'idle';
+    this.#host.laneReady(this);
+  }
+
+  /**
+   * Removes what belongs to a lost lease. A chunk on the wire ends first. One that waits to be sent again is given up only if
+   * nobody needs it any more: else its other records would come under a new sequence, although they may be written already.
+   */
+  dropLost(): void {
+    if (this.#chunk !== undefined && this.#state !== 'sending' && this.#chunkIsLost()) this.#giveUpChunk();
+    this.#cutAfterChunk();
+    this.queue.filter(this.inFlight, (_record, owner) => !owner.ownership.lost);
+    this.#rest();
+  }
+
+  /** Removes what `take` wants of all that is not on the wire. A chunk that waits is given up if it holds any of it. */
+  extract(take: (record: MappedRecord, owner: RecordOwner, index: number) => boolean): void {
+    if (this.#chunk !== undefined && this.#state !== 'sending' && this.#chunkHolds(take)) this.#giveUpChunk();
+    const removed = this.queue.filter(this.inFlight, (record, owner, index) => !take(record, owner, index));
+    if (removed > 0) this.#cutAfterChunk();
+    this.#rest();
+  }
+
+  /** The process ends: what waits to be sent again is given up. */
+  stop(): void {
+    this.#host.clock.clearTimeout(this.#timer);
+    if (this.#state !== 'sending' && this.#chunk !== undefined) this.#giveUpChunk();
+  }
+
+  #is(state: LaneState): boolean {
+    return this.#state === state;
+  }
+
+  #sendNext(): void {
+    if (this.#chunk === undefined) {
+      // What does not encode is moved to the dead letters, and the next is tried.
+      while (this.#chunk === undefined) {
+        const count = this.#nextCount();
+        if (count === 0 || !this.#is('idle')) return this.#rest();
+        this.#encode(count);
+      }
+    } else if (this.#chunkIsDoubtful()) {
+      return;
+    } else {
+      this.#host.counters.retries++;
+    }
+    this.#state = 'sending';
+    this.#sentAt = this.#host.clock.now();
+    this.#host.counters.requests++;
+    this.#host.sink.send(this.#chunk).then(this.#confirmed, this.#failed);
+  }
+
+  /** How many records the next chunk takes. 0: none, or the shard of the first one is not certainly ours now. */
+  #nextCount(): number {
+    const now = this.#host.clock.now();
+    const cut = this.#cuts.at(-1) ?? Infinity;
+    const limit = Math.min(this.queue.length, this.#host.options.chunkMaxRecords, cut);
+    let bytes = 0;
+    let lastOwner: RecordOwner | undefined;
+    for (let at = 0; at < limit; at++) {
+      const owner = this.queue.owner(at);
+      if (owner !== lastOwner) {
+        if (!owner.ownership.holds(now)) return at;
+        lastOwner = owner;
+      }
+      const { start, end } = this.queue.record(at).slice;
+      bytes += end - start;
+      if (bytes > this.#maxBytes && at > 0) return at;
+    }
+    return limit;
+  }
+
+  #encode(count: number): void {
+    const slices = new Array<RecordSlice>(count);
+    for (let at = 0; at < count; at++) slices[at] = this.queue.record(at).slice;
+    try {
+      this.#chunk = this.#host.sink.encode(this.topic, this.partition, slices, 0, count);
+      this.#chunkCount = count;
+    } catch (error) {
+      this.#refused(count, new KafkaFault('record', 'ENCODING_FAILED', errorText(error), { cause: error }));
+    }
+  }
+
+  readonly #confirmed = (): void => {
+    const count = this.#chunkCount;
+    for (let at = 0; at < count; at++) {
+      const owner = this.queue.owner(at);
+      if (owner.ownership.lost) continue;
+      const letter = this.queue.record(at).letter;
+      owner.recordSettled(this.queue.index(at), letter === undefined ? Outcome.delivered : Outcome.deadLettered);
+    }
+    this.#host.counters.chunks++;
+    this.#host.counters.records += count;
+    if (this.#maxBytes < this.#host.options.chunkMaxBytes) {
+      this.#maxBytes = Math.min(this.#host.options.chunkMaxBytes, Math.ceil(this.#maxBytes * (1 + REGROW)));
+    }
+    this.#chunk = undefined;
+    this.#remove(count);
+    this.#writable();
+    this.#host.gate.answered();
+    this.#next();
+  };
+
+  readonly #failed = (error: unknown): void => {
+    const fault =
+      error instanceof KafkaFault
+        ? error
+        : new KafkaFault('cluster', 'SEND_FAILED', errorText(error), { cause: error });
+    switch (fault.scope) {
+      case 'record': {
+        const { count, bytes } = this.#chunk as Chunk;
+        this.#chunk = undefined;
+        if (count > 1 && fault.reason.endsWith('TOO_LARGE')) {
+          this.#maxBytes = Math.max(CHUNK_FLOOR_BYTES, Math.min(this.#maxBytes, Math.ceil(bytes / 2)));
+        }
+        this.#state = 'idle';
+        this.#refused(count, fault);
+        this.#host.gate.answered();
+        if (this.#is('idle')) this.#next();
+        return;
+      }
+      case 'topic':
+        this.#wait(fault);
+        this.#host.gate.answered();
+        return;
+      case 'cluster':
+        this.#state = 'held';
+        if (!this.#host.gate.failed(this, fault, this.#sentAt)) this.#wait(fault);
+        this.#afterWire();
+        return;
+    }
+  };
+
+  /** Kafka will not take the first `count` records together. */
+  #refused(count: number, fault: KafkaFault): void {
+    const named = fault.records?.filter((index) => index >= 0 && index < count) ?? [];
+    if (count === 1) this.#refuseRecords([0], fault);
+    else if (named.length > 0)
+      this.#refuseRecords(
+        [...new Set(named)].sort((a, b) => a - b),
+        fault,
+      );
+    else this.#cuts.push(...(this.#cuts.at(-1) === count ? [] : [count]), count >>> 1);
+  }
+
+  /** These places, ascending, hold records that Kafka will never take. */
+  #refuseRecords(places: readonly number[], fault: KafkaFault): void {
+    const gone = new Set<number>();
+    for (const at of places) {
+      const owner = this.queue.owner(at);
+      if (owner.ownership.lost) {
+        gone.add(at);
+        continue;
+      }
+      const refusal = this.#host.refuse(this, this.queue.record(at), owner, this.queue.index(at), fault);
+      switch (refusal.kind) {
+        case 'moved':
+          gone.add(at);
+          break;
+        case 'replaced':
+          this.queue.replace(at, refusal.by);
+          break;
+        case 'held':
+          // Alone at the front it can wait without being cut out again at each try.
+          this.#cuts = [at + 1, ...(at > 0 ? [at] : [])];
+          if (at === 0) this.#wait(new KafkaFault('topic', fault.reason, fault.message, { cause: fault }));
+          this.#removePlaces(gone);
+          return;
+      }
+    }
+    this.#removePlaces(gone);
+  }
+
+  #removePlaces(gone: ReadonlySet<number>): void {
+    if (gone.size === 0) return;
+    let at = -1;
+    this.queue.filter(0, () => !gone.has(++at));
+    this.#cuts = this.#cuts
+      .map((cut) => cut - [...gone].filter((place) => place < cut).length)
+      .filter((cut) => cut > 0);
+  }
+
+  /** Removes confirmed records from the front. */
+  #remove(count: number): void {
+    this.queue.drop(count);
+    if (this.#cuts.length > 0) this.#cuts = this.#cuts.map((cut) => cut - count).filter((cut) => cut > 0);
+  }
+
+  /** The topic cannot be written now: the same chunk again, later. */
+  #wait(fault: KafkaFault): void {
+    const { clock, options, random } = this.#host;
+    this.#state = 'waiting';
+    this.#attempts++;
+    if (this.#fault === undefined) this.#faultSince = clock.now();
+    const first = this.#fault === undefined;
+    this.#fault = fault;
+    if (first) this.#host.laneFault(this, fault);
+    const waitMs = backoffMs(this.#attempts, options.retryMinMs, options.retryMaxMs, random);
+    this.#timer = clock.setTimeout(this.#waited, waitMs);
+    this.#afterWire();
+  }
+
+  readonly #waited = (): void => {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'idle';
+    this.#host.laneReady(this);
+  };
+
+  #writable(): void {
+    this.#attempts = 0;
+    if (this.#fault === undefined) return;
+    this.#fault = undefined;
+    this.#host.laneFault(this, undefined);
+  }
+
+  #next(): void {
+    this.#state = 'idle';
+    if (!this.empty) this.#host.laneReady(this);
+    this.#host.laneRested(this);
+  }
+
+  /** Nothing is on the wire, although the chunk is still here: what was lost meanwhile can go. */
+  #afterWire(): void {
+    if (this.#chunk !== undefined && this.#chunkIsLost()) this.dropLost();
+    else this.#host.laneRested(this);
+  }
+
+  #rest(): void {
+    if (this.#chunk === undefined && this.empty && this.#state !== 'sending') {
+      this.#host.gate.forget(this);
+      this.#host.clock.clearTimeout(this.#timer);
+      this.#state = 'idle';
+      this.#writable();
+    }
+    this.#host.laneRested(this);
+  }
+
+  #chunkIsLost(): boolean {
+    for (let at = 0; at < this.#chunkCount; at++) if (!this.queue.owner(at).ownership.lost) return false;
+    return true;
+  }
+
+  /** A shard in it is neither ours for certain nor lost: its answer comes soon, and the chunk waits for it. */
+  #chunkIsDoubtful(): boolean {
+    const now = this.#host.clock.now();
+    for (let at = 0; at < this.#chunkCount; at++) {
+      const { ownership } = this.queue.owner(at);
+      if (!ownership.lost && !ownership.holds(now)) return true;
+    }
+    return false;
+  }
+
+  #chunkHolds(take: (record: MappedRecord, owner: RecordOwner, index: number) => boolean): boolean {
+    for (let at = 0; at < this.#chunkCount; at++) {
+      if (take(this.queue.record(at), this.queue.owner(at), this.queue.index(at))) return true;
+    }
+    return false;
+  }
+
+  #giveUpChunk(): void {
+    if (this.#chunk !== undefined) this.#host.sink.abandon(this.#chunk);
+    this.#chunk = undefined;
+  }
+
+  /** Places behind the chunk move: cuts there mean nothing any more. */
+  #cutAfterChunk(): void {
+    this.#cuts = this.#cuts.filter((cut) => cut <= this.inFlight);
+  }
+}

@@ -1,0 +1,70 @@
+import { Command } from 'commander';
+import { errorText } from '../errors.ts';
+import { createLog } from '../observe/log.ts';
+import { Sluice } from '../sluice.ts';
+import type { SluiceStatus } from '../status.ts';
+import { configOf, withConfig, type ConfigFlags } from './options.ts';
+import { approximateSize, printError } from './terminal.ts';
+import { ExitCode } from './exit-codes.ts';
+
+export function startCommand(): Command {
+  return withConfig(new Command('start'))
+    .description('run the broker, until SIGTERM or Ctrl-C')
+    .action(async (flags: ConfigFlags) => start(flags));
+}
+
+async function start(flags: ConfigFlags): Promise<void> {
+  const loaded = configOf(flags);
+  const log = createLog(loaded.config.log);
+  for (const warning of loaded.warnings) log.warn({ event: 'config.warning' }, warning);
+  const sluice = new Sluice(loaded.config, { log });
+
+  const ended = new Promise<void>((resolve) => {
+    const stop = (signal: NodeJS.Signals): void => {
+      if (stopping) {
+        // A second signal: somebody is in a hurry. What is buffered is safe; devices resend what was not acknowledged.
+        process.exit(ExitCode.internal);
+      }
+      stopping = true;
+      log.info({ event: 'process.signal', signal }, `${signal}: stopping`);
+      sluice.stop().then(resolve, (error: unknown) => {
+        printError(error);
+        process.exitCode = ExitCode.internal;
+        resolve();
+      });
+    };
+    let stopping = false;
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+  // What reaches this point is a fault of ours. The process goes on only where nothing can have been half done; it cannot
+  // know, so it ends, and what was acknowledged is in the buffer.
+  process.on('uncaughtException', (error) => {
+    log.fatal({ event: 'process.fault', error: errorText(error), stack: error.stack }, 'internal fault, ending');
+    process.exit(ExitCode.internal);
+  });
+
+  await sluice.start();
+  process.stdout.write(renderStart(await sluice.status()));
+  await ended;
+  process.exit();
+}
+
+/** Where it listens, what is buffered, where to: a few lines. */
+export function renderStart(status: SluiceStatus): string {
+  const { buffer, kafka, ledger } = status;
+  const lines = [
+    `sluice ${status.version} is running (pid ${status.pid})`,
+    ...status.listeners.map((listener) => `  listening  ${listener.url}`),
+    `  buffer     ${buffer.durability}; ${ledger.buffered.toLocaleString('en-US')} messages wait (${approximateSize(buffer.bytes)})`,
+    ...buffer.weak.map((weakness) => `             weaker than promised: ${weakness}`),
+    ...status.routes.map((route) => `  route      ${route.from} -> ${route.to}`),
+    `  kafka      ${kafka.brokers.join(', ')}`,
+    `  try        mosquitto_pub -p ${portOf(status)} -t devices/d1/telemetry -q 1 -m 21.5`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function portOf(status: SluiceStatus): number {
+  return status.listeners.find((listener) => listener.name === 'mqtt')?.port ?? 1883;
+}

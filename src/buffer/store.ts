@@ -111,10 +111,7 @@ export interface Outcomes {
 export interface Lease {
   readonly shard: number;
   readonly token: number;
-  /**
-   * Every offset up to and including this one is settled or parked; 0 in a new log. Reading starts with the next: the same
-   * number as Settlement.released and ShardStats.released, not one more.
-   */
+  /** Where reading starts: the first offset that is not settled, one above ShardStats.released. 1 in a new log. */
   readonly released: number;
   /** Base of the oldest stored frame that may hold unsettled messages. */
   readonly trimmed: number;

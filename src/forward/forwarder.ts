@@ -286,7 +286,7 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
     this.tail.drop(lease.shard);
     const run = new ShardRun(lease, validUntil, this);
     this.#runs.set(lease.shard, run);
-    this.events.leaseAcquired(lease.shard, lease.released);
+    this.events.leaseAcquired(lease.shard, lease.released - 1);
     run.start();
     return run.ownership;
   }

@@ -72,7 +72,7 @@ export class Settler implements SpanListener {
     this.#clock = clock;
     this.#random = random;
     this.#host = host;
-    this.released = ownership.lease.released;
+    this.released = ownership.lease.released - 1;
     this.#trimmed = ownership.lease.trimmed;
   }
 

@@ -88,8 +88,8 @@ export class ShardReader {
     this.#clock = clock;
     this.#random = random;
     this.#host = host;
-    this.next = ownership.lease.released + 1;
-    this.head = ownership.lease.released;
+    this.next = ownership.lease.released;
+    this.head = this.next - 1;
   }
 
   get shard(): number {

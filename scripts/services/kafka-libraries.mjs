@@ -7,6 +7,7 @@ import { cacheDirectory, withLock } from './directories.mjs';
 export const KAFKA_VERSION = '4.1.1';
 /** kafka-clients logs through SLF4J 1.7, for which this is Log4j's binding. */
 const LOG4J_VERSION = '2.25.3';
+const PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
 const DOWNLOAD_TIMEOUT_MS = 480_000;
 
 const run = promisify(execFile);
@@ -79,7 +80,7 @@ async function download(home, say) {
   try {
     await writeFile(path.join(unfinished, 'pom.xml'), POM);
     await writeFile(path.join(unfinished, 'log4j2.properties'), LOGGING);
-    const maven = ['-q', '-B', '-C', 'dependency:copy-dependencies', '-DoutputDirectory=libs'];
+    const maven = ['-q', '-B', '-C', '-Dstyle.color=never', `${PLUGIN}:copy-dependencies`, '-DoutputDirectory=libs'];
     const once = () => run('mvn', maven, { cwd: unfinished, timeout: DOWNLOAD_TIMEOUT_MS });
     await once().catch(() => {
       say('the download was interrupted; trying once more');
@@ -90,8 +91,12 @@ async function download(home, say) {
     await rename(unfinished, home);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
-    const said = `${error.stdout ?? ''}${error.stderr ?? ''}`.trim().split('\n').slice(-5).join('\n');
-    throw new Error(`Apache Kafka could not be fetched with Maven: ${error.message}\n${said}`, { cause: error });
+    // Maven says what is wrong first, and then for long how to ask it again.
+    const said = `${error.stdout ?? ''}${error.stderr ?? ''}`.split('\n').filter((line) => line.includes('[ERROR]'));
+    throw new Error(
+      `Apache Kafka could not be fetched with Maven: ${said[0]?.replace(/^.*\[ERROR\] /, '') ?? error.message}`,
+      { cause: error },
+    );
   }
 }
 

@@ -23,7 +23,7 @@ async function start() {
   if (kafka === undefined && redis === undefined) return;
   await mkdir(path.dirname(pidFile), { recursive: true });
   await writeFile(pidFile, String(process.pid));
-  say('running; Ctrl-C stops them and forgets their data');
+  say('running; Ctrl-C stops them and removes their data');
 
   const timer = setInterval(() => {}, 1 << 30);
   await new Promise((resolve) => {
@@ -33,6 +33,7 @@ async function start() {
   say('stopping');
   await rm(pidFile, { force: true });
   await Promise.all([kafka?.stop(), redis?.stop()]);
+  for (const { dir } of [kafka, redis].filter(Boolean)) await rm(dir, { recursive: true, force: true });
 }
 
 async function stop() {

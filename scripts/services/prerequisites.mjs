@@ -100,6 +100,20 @@ async function install(wanted, say) {
   }
 }
 
+/** Why these cannot be installed here, and what a person can do; undefined where they can be. */
+export function refusal(wanted, { debian, root }) {
+  if (debian && root) return undefined;
+  const missingNames = `not installed: ${wanted.map(({ name }) => name).join(', ')}.`;
+  const packages = wanted.map(({ packages: [first] }) => first).join(' ');
+  if (!debian) {
+    return (
+      `${missingNames} Please install them (Debian's packages are ${packages}), ` +
+      'or for the demo give a running Kafka and Redis in KAFKA_BROKERS and REDIS_URL.'
+    );
+  }
+  return `${missingNames} Please run:\n\n  sudo apt-get update\n  sudo apt-get install -y ${packages}\n`;
+}
+
 /**
  * Makes sure that the programs are there. Installs what is missing only as root on Debian or Ubuntu, after saying so;
  * anywhere else it throws an error with the commands to run.
@@ -109,19 +123,8 @@ export async function ensurePrerequisites(say = () => {}) {
   await withLock(path.join(cacheDirectory(), 'apt.lock'), async () => {
     const wanted = await missing();
     if (wanted.length === 0) return;
-    const names = wanted.map(({ name }) => name).join(', ');
-    if (!(await isDebian())) {
-      throw new Error(
-        `not installed: ${names}. Please install them (on Debian they are ${wanted.map(({ packages }) => packages[0]).join(', ')}), ` +
-          'or give a running Kafka and Redis with KAFKA_BROKERS and REDIS_URL.',
-      );
-    }
-    if (process.getuid?.() !== 0) {
-      const packages = wanted.map(({ packages: [first] }) => first).join(' ');
-      throw new Error(
-        `not installed: ${names}. Please run:\n\n  sudo apt-get update\n  sudo apt-get install -y ${packages}\n`,
-      );
-    }
+    const reason = refusal(wanted, { debian: await isDebian(), root: process.getuid?.() === 0 });
+    if (reason !== undefined) throw new Error(reason);
     await install(wanted, say);
     const still = await missing();
     if (still.length > 0)

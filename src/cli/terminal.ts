@@ -13,7 +13,9 @@ export function printError(error: unknown): void {
   } else if (isSluiceError(error)) {
     process.stderr.write(`sluice: ${error.message}\n  -> ${error.hint}\n`);
   } else {
-    process.stderr.write(`sluice: ${error instanceof Error && error.stack !== undefined ? error.stack : errorText(error)}\n`);
+    process.stderr.write(
+      `sluice: ${error instanceof Error && error.stack !== undefined ? error.stack : errorText(error)}\n`,
+    );
   }
 }
 

@@ -1,0 +1,182 @@
+/**
+ * What the stations tell, heard in one place: it is logged once, here, kept for the status, and passed on to whoever embeds
+ * sluice. Event names are stable: alerts are made of them.
+ */
+import type { CommitEvents } from './buffer/commit.ts';
+import type { StoreEvents } from './buffer/store.ts';
+import { errorText, type SluiceError } from './errors.ts';
+import type { ForwardEvents } from './forward/events.ts';
+import { LogSampler, type Logger } from './observe/log.ts';
+
+/** What went wrong or came right again, for those who embed sluice. */
+export interface Incident {
+  /** Stable name, as in the log: e.g. `store.unavailable`, `kafka.paused`, `topic.fault`, `log.replaced`. */
+  readonly event: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+type Heard = ForwardEvents & CommitEvents & Pick<StoreEvents, 'availability'>;
+
+export class Report implements Heard {
+  readonly #log: Logger;
+  readonly #pass: (incident: Incident) => void;
+  readonly #sampler = new LogSampler();
+  readonly #shardFaults = new Map<number, SluiceError>();
+  /** What is wrong with Kafka as a whole; undefined: nothing. */
+  kafkaError: string | undefined;
+  readonly topicErrors = new Map<string, string>();
+
+  constructor(log: Logger, pass: (incident: Incident) => void) {
+    this.#log = log;
+    this.#pass = pass;
+  }
+
+  /** Why appends do not work now; undefined: they do. */
+  get bufferError(): string | undefined {
+    for (const error of this.#shardFaults.values()) return `${error.message} (${error.code})`;
+    return undefined;
+  }
+
+  // ---- the way in ----
+
+  frameCommitted(): void {
+    // sluice.ts hands the frame to the forward side.
+  }
+
+  health(shard: number, error: SluiceError | undefined): void {
+    const wasWell = this.#shardFaults.size === 0;
+    if (error === undefined) this.#shardFaults.delete(shard);
+    else this.#shardFaults.set(shard, error);
+    if (wasWell && error !== undefined) {
+      const full = error.code === 'STORE_FULL';
+      this.#say(
+        'warn',
+        full ? 'buffer.full' : 'store.fault',
+        `nothing is acknowledged: ${error.message}`,
+        fields(error, { shard }),
+      );
+    } else if (!wasWell && this.#shardFaults.size === 0) {
+      this.#say('info', 'store.recovered', 'the buffer takes messages again', { shard });
+    }
+  }
+
+  logReplaced(shard: number, missing: { from: number; to: number }): void {
+    this.#say(
+      'error',
+      'log.replaced',
+      `shard ${shard}: the log was emptied or rolled back; offsets ${missing.from} to ${missing.to} were committed and are not in it`,
+      { shard, ...missing, code: 'LOG_REPLACED' },
+    );
+  }
+
+  availability(available: boolean, reason: string): void {
+    if (available) this.#say('info', 'store.connected', reason, {});
+    else this.#say('warn', 'store.disconnected', reason, {});
+  }
+
+  // ---- the way out ----
+
+  leaseAcquired(shard: number, released: number): void {
+    this.#log.debug({ event: 'lease.acquired', shard, released }, `forwarding shard ${shard}`);
+  }
+
+  leaseLost(shard: number, reason: string): void {
+    this.#say('warn', 'lease.lost', `shard ${shard} is no longer forwarded here: ${reason}`, { shard, reason });
+  }
+
+  storeFault(shard: number, error: SluiceError | undefined): void {
+    if (error === undefined)
+      this.#log.info({ event: 'store.read.recovered', shard }, `shard ${shard} can be forwarded again`);
+    else this.#sampled(`store.read.fault ${error.code}`, 'store.read.fault', error.message, fields(error, { shard }));
+  }
+
+  topicFault(topic: string, fault: { reason: string; message: string }): void {
+    this.topicErrors.set(topic, `${fault.message} (${fault.reason})`);
+    this.#say('warn', 'topic.fault', `${topic} cannot be written, its records wait: ${fault.message}`, {
+      topic,
+      reason: fault.reason,
+      code: 'KAFKA_TOPIC',
+    });
+  }
+
+  topicRecovered(topic: string, faultMs: number): void {
+    this.topicErrors.delete(topic);
+    this.#say('info', 'topic.recovered', `${topic} is written again after ${seconds(faultMs)}`, { topic, faultMs });
+  }
+
+  clusterPaused(reason: string, message: string): void {
+    this.kafkaError = `${message} (${reason})`;
+    this.#say('warn', 'kafka.paused', `Kafka takes nothing, messages are safe in the buffer: ${message}`, {
+      reason,
+      code: 'KAFKA_CLUSTER',
+    });
+  }
+
+  clusterResumed(pausedMs: number): void {
+    this.kafkaError = undefined;
+    this.#say('info', 'kafka.resumed', `Kafka takes records again after ${seconds(pausedMs)}`, { pausedMs });
+  }
+
+  frameCorrupt(shard: number, base: number, count: number, error: SluiceError): void {
+    const message = `shard ${shard}: offsets ${base} to ${base + count - 1} are corrupt and set aside: ${error.message}`;
+    this.#say('error', 'frame.corrupt', message, fields(error, { shard, base, count }));
+  }
+
+  offsetsMissing(shard: number, from: number, to: number, error: SluiceError): void {
+    this.#say('error', 'offsets.missing', `shard ${shard}: offsets ${from} to ${to} are missing from the log`, {
+      ...fields(error, { shard, from, to }),
+    });
+  }
+
+  shardStopped(shard: number, error: SluiceError): void {
+    this.#say(
+      'fatal',
+      'shard.stopped',
+      `shard ${shard} is not forwarded any more: ${error.message}`,
+      fields(error, { shard }),
+    );
+  }
+
+  deadLetter(info: { shard: number; offset: number; code: string; reason: string; route: string | undefined }): void {
+    this.#sampled(`dead-letter ${info.route} ${info.code}`, 'record.dead-lettered', `dead letter: ${info.reason}`, {
+      ...info,
+    });
+  }
+
+  // ---- anything else ----
+
+  /** A fault that comes again and again is one line and a count. */
+  fault(event: string, error: unknown, more: Readonly<Record<string, unknown>> = {}): void {
+    this.#sampled(`${event} ${errorText(error)}`, event, errorText(error), { ...more, error: errorText(error) });
+  }
+
+  #sampled(key: string, event: string, message: string, more: Readonly<Record<string, unknown>>): void {
+    const suppressed = this.#sampler.take(key);
+    if (suppressed === undefined) return;
+    this.#say('warn', event, message, suppressed === 0 ? more : { ...more, suppressed });
+  }
+
+  #say(
+    level: 'info' | 'warn' | 'error' | 'fatal',
+    event: string,
+    message: string,
+    more: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#log[level]({ event, ...more }, message);
+    this.#pass({ event, message, fields: more });
+  }
+}
+
+function fields(error: SluiceError, more: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return {
+    code: error.code,
+    ...more,
+    ...(error.cause === undefined ? {} : { cause: errorText(error.cause) }),
+    hint: error.hint,
+  };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

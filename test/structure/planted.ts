@@ -172,6 +172,11 @@ export const planted: Planted[] = [
     files: { ...arrow('forward/a.ts', 'buffer/store.ts'), ...arrow('forward/b.ts', 'kafka/sink.ts') },
   },
   { what: 'mqtt that takes types of ingest', files: arrow('mqtt/a.ts', 'ingest/b.ts', usesType) },
+  { what: 'mqtt that answers what ingest admits', files: arrow('mqtt/a.ts', 'ingest/admission.ts') },
+  {
+    what: 'ioredis in the Redis stores',
+    files: { 'src/buffer/redis/a.ts': usesPackage('ioredis'), 'src/mqtt/sessions/redis.ts': usesPackage('ioredis') },
+  },
   { what: 'aedes in mqtt', files: { 'src/mqtt/a.ts': usesPackage('aedes') } },
   {
     what: 'the root that puts stations together',

@@ -1,13 +1,15 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type tls from 'node:tls';
 import { promisify } from 'node:util';
 import { Redis as Client } from 'ioredis';
 import kafkajs from 'kafkajs';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { makeCertificates } from '../../src/cli/certs.ts';
 import { repository } from '../../scripts/services/index.mjs';
 import { consume } from './kcat.ts';
-import { startKafka, startRedis, uniqueTopic } from './services.ts';
+import { makeRunDirectory, startKafka, startRedis, uniqueTopic } from './services.ts';
 
 const run = promisify(execFile);
 
@@ -117,5 +119,22 @@ describe('a Kafka for tests', () => {
       await connect('secret');
       await expect(connect('wrong'), mechanism).rejects.toThrow(/[Aa]uthentication/);
     }
+  });
+
+  it('takes TLS on a listener with certificates of its own', async () => {
+    const directory = await makeRunDirectory('certs');
+    await makeCertificates({ directory });
+    const [cert, key, ca] = ['server.crt', 'server.key', 'ca.crt'].map((name) =>
+      readFileSync(path.join(directory, name), 'utf8'),
+    );
+    const kafka = await startKafka({ tls: { cert: cert!, key: key!, ca: ca! } });
+    stops.push(() => kafka.stop());
+    const connect = async (ssl: tls.ConnectionOptions): Promise<void> => {
+      const options = { brokers: kafka.tlsBrokers, ssl, logLevel: kafkajs.logLevel.NOTHING, retry: { retries: 0 } };
+      const admin = new kafkajs.Kafka(options).admin();
+      await admin.connect().finally(() => admin.disconnect());
+    };
+    await connect({ ca: [ca!] });
+    await expect(connect({})).rejects.toThrow(/certificate/);
   });
 });

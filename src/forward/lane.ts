@@ -16,7 +16,7 @@ import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
 import type { ClusterGate, Probe } from './cluster-gate.ts';
 import type { MappedRecord } from './mapping.ts';
 import type { ForwardOptions } from './options.ts';
-import { RecordQueue } from './record-queue.ts';
+import { RecordQueue, type RecordTaker, type RecordTest } from './record-queue.ts';
 import { Outcome, type RecordOwner } from './span.ts';
 
 /** What becomes of a record that Kafka will never take. */
@@ -151,10 +151,17 @@ export class Lane implements Probe {
     this.#rest();
   }
 
-  /** Removes what `take` wants of all that is not on the wire. A chunk that waits is given up if it holds any of it. */
-  extract(take: (record: MappedRecord, owner: RecordOwner, index: number) => boolean): void {
-    if (this.#chunk !== undefined && this.#state !== 'sending' && this.#chunkHolds(take)) this.#giveUpChunk();
-    const removed = this.queue.filter(this.inFlight, (record, owner, index) => !take(record, owner, index));
+  /**
+   * Hands over what `want` picks of all that is not on the wire, in order. A chunk that waits to be sent again is given up if it
+   * holds any of it.
+   */
+  extract(want: RecordTest, take: RecordTaker): void {
+    if (this.#chunk !== undefined && this.#state !== 'sending' && this.#chunkHolds(want)) this.#giveUpChunk();
+    const removed = this.queue.filter(this.inFlight, (record, owner, index) => {
+      if (!want(record, owner, index)) return true;
+      take(record, owner, index);
+      return false;
+    });
     if (removed > 0) this.#cutAfterChunk();
     this.#rest();
   }
@@ -388,9 +395,9 @@ export class Lane implements Probe {
     return false;
   }
 
-  #chunkHolds(take: (record: MappedRecord, owner: RecordOwner, index: number) => boolean): boolean {
+  #chunkHolds(want: RecordTest): boolean {
     for (let at = 0; at < this.#chunkCount; at++) {
-      if (take(this.queue.record(at), this.queue.owner(at), this.queue.index(at))) return true;
+      if (want(this.queue.record(at), this.queue.owner(at), this.queue.index(at))) return true;
     }
     return false;
   }

@@ -1,6 +1,9 @@
 import type { MappedRecord } from './mapping.ts';
 import type { RecordOwner } from './span.ts';
 
+export type RecordTest = (record: MappedRecord, owner: RecordOwner, index: number) => boolean;
+export type RecordTaker = (record: MappedRecord, owner: RecordOwner, index: number) => void;
+
 /** Taken places are given back once they are this many and half of the arrays. */
 const COMPACT_FROM = 4_096;
 
@@ -63,7 +66,7 @@ export class RecordQueue {
   }
 
   /** Keeps, from place `from` on, what `keep` wants, in order; gives how many it removed. */
-  filter(from: number, keep: (record: MappedRecord, owner: RecordOwner, index: number) => boolean): number {
+  filter(from: number, keep: RecordTest): number {
     let to = this.#head + from;
     const end = this.#records.length;
     for (let at = to; at < end; at++) {

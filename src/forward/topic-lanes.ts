@@ -11,7 +11,7 @@ import { backoffMs, type TimerHandle } from './clock.ts';
 import type { Probe } from './cluster-gate.ts';
 import { Lane, type LaneHost } from './lane.ts';
 import type { MappedRecord } from './mapping.ts';
-import { RecordQueue } from './record-queue.ts';
+import { RecordQueue, type RecordTaker, type RecordTest } from './record-queue.ts';
 import type { RecordOwner } from './span.ts';
 
 /** Records without a key go to one partition for a while, then to the next: whole chunks instead of many small ones. */
@@ -24,7 +24,7 @@ export interface TopicHost extends LaneHost {
 
 export class TopicLanes implements Probe {
   readonly name: string;
-  readonly waiting = new RecordQueue();
+  waiting = new RecordQueue();
   readonly lanes: (Lane | undefined)[] = [];
   readonly #host: TopicHost;
   #state: 'loading' | 'ready' | 'draining' = 'loading';
@@ -39,6 +39,7 @@ export class TopicLanes implements Probe {
   #triedAt = 0;
   #loadFault: KafkaFault | undefined;
   readonly #faultyLanes = new Set<Lane>();
+  #faulty = false;
   #faultSince = 0;
   #keyless = 0;
 
@@ -86,10 +87,9 @@ export class TopicLanes implements Probe {
   }
 
   laneFault(lane: Lane, fault: KafkaFault | undefined): void {
-    const before = this.fault;
     if (fault === undefined) this.#faultyLanes.delete(lane);
     else this.#faultyLanes.add(lane);
-    this.#faultChanged(before);
+    this.#tellFault();
   }
 
   /** Kafka has another number of partitions now. */
@@ -108,23 +108,17 @@ export class TopicLanes implements Probe {
     const gone = this.lanes.slice(this.#nextPartitions).filter((lane) => lane !== undefined && !lane.empty);
     if (gone.some((lane) => lane?.state === 'sending')) return;
     for (const lane of this.lanes.slice(0, this.#nextPartitions)) if (lane !== undefined && !lane.empty) return;
-    const waiting = new RecordQueue();
-    for (const lane of gone) {
-      lane?.extract((record, owner, index) => {
-        waiting.push(record, owner, index);
-        return true;
-      });
-    }
-    // Extraction brings lanes to rest, which comes back here: the first call to get this far has done the work.
-    if (this.#is('loading')) return;
-    for (let at = 0; at < this.waiting.length; at++) {
-      waiting.push(this.waiting.record(at), this.waiting.owner(at), this.waiting.index(at));
-    }
-    this.waiting.drop(this.waiting.length);
-    for (let at = 0; at < waiting.length; at++) {
-      this.waiting.push(waiting.record(at), waiting.owner(at), waiting.index(at));
-    }
+    // First of all: what is done to the lanes brings them to rest, which comes back here.
     this.#state = 'loading';
+    const behind = this.waiting;
+    this.waiting = new RecordQueue();
+    for (const lane of gone) {
+      lane?.extract(
+        () => true,
+        (record, owner, index) => this.waiting.push(record, owner, index),
+      );
+    }
+    for (let at = 0; at < behind.length; at++) this.waiting.push(behind.record(at), behind.owner(at), behind.index(at));
     this.lanes.length = 0;
     this.#load();
   }
@@ -134,10 +128,14 @@ export class TopicLanes implements Probe {
     for (const lane of this.lanes) lane?.dropLost();
   }
 
-  /** Removes what `take` wants of all that is not on the wire. */
-  extract(take: (record: MappedRecord, owner: RecordOwner, index: number) => boolean): void {
-    for (const lane of this.lanes) lane?.extract(take);
-    this.waiting.filter(0, (record, owner, index) => !take(record, owner, index));
+  /** Hands over what `want` picks of all that is not on the wire; in order, for each partition. */
+  extract(want: RecordTest, take: RecordTaker): void {
+    for (const lane of this.lanes) lane?.extract(want, take);
+    this.waiting.filter(0, (record, owner, index) => {
+      if (!want(record, owner, index)) return true;
+      take(record, owner, index);
+      return false;
+    });
   }
 
   probe(): 'tried' | 'later' | 'gone' {
@@ -156,10 +154,6 @@ export class TopicLanes implements Probe {
   stop(): void {
     this.#host.clock.clearTimeout(this.#timer);
     for (const lane of this.lanes) lane?.stop();
-  }
-
-  #is(state: 'loading' | 'ready' | 'draining'): boolean {
-    return this.#state === state;
   }
 
   #lane(partition: number): Lane {
@@ -184,13 +178,12 @@ export class TopicLanes implements Probe {
   }
 
   readonly #loaded = (partitions: number): void => {
-    const before = this.fault;
     this.#loading = false;
     this.#attempts = 0;
     this.#loadFault = undefined;
     this.#partitions = partitions;
     this.#state = 'ready';
-    this.#faultChanged(before);
+    this.#tellFault();
     const { waiting } = this;
     for (let at = 0; at < waiting.length; at++) {
       const record = waiting.record(at);
@@ -209,9 +202,8 @@ export class TopicLanes implements Probe {
       this.#held = true;
       return;
     }
-    const before = this.fault;
     this.#loadFault = fault;
-    this.#faultChanged(before);
+    this.#tellFault();
     this.#attempts++;
     const { clock, options, random } = this.#host;
     const waitMs = backoffMs(this.#attempts, options.retryMinMs, options.retryMaxMs, random);
@@ -219,10 +211,11 @@ export class TopicLanes implements Probe {
     if (fault.scope !== 'cluster') this.#host.gate.answered();
   };
 
-  #faultChanged(before: KafkaFault | undefined): void {
-    const now = this.fault;
-    if ((before === undefined) === (now === undefined)) return;
-    if (now !== undefined) this.#faultSince = this.#host.clock.now();
-    this.#host.topicFault(this, now);
+  #tellFault(): void {
+    const { fault } = this;
+    if ((fault !== undefined) === this.#faulty) return;
+    this.#faulty = fault !== undefined;
+    if (this.#faulty) this.#faultSince = this.#host.clock.now();
+    this.#host.topicFault(this, fault);
   }
 }

@@ -83,7 +83,9 @@ function headersOf(message: Message, id: string, letter: DeadLetter, match: Topi
     [H.retain, String(message.retain)],
   ];
   for (const [name, value] of propertyHeaders(message, match?.route ?? noRules)) headers.push([name, value, true]);
-  for (const { name, value } of match?.headers ?? []) headers.push([name, value.render(message, []), true]);
+  if (match !== undefined) {
+    for (const header of match.route.headers) headers.push([header.name, match.headerFor(header, message), true]);
+  }
   headers.push([H.id, id]);
   if (match !== undefined) headers.push([H.route, bounded(match.route.name, NAME_MAX_BYTES)]);
   if (message.dup) headers.push([H.dup, 'true']);

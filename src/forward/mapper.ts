@@ -1,27 +1,32 @@
 /**
- * Makes Kafka records of a buffered message: one per route that matches. On the hot path: what repeats is encoded once
- * and remembered per (topic, client id), so that a record costs a few copies and the digits of its sluice-id.
+ * Makes Kafka records of a buffered message: one per route that matches. On the hot path: what the messages of a topic
+ * have in common is encoded once and remembered, so that a record costs a few copies, the client id, and the digits of its
+ * sluice-id.
  *
  *     key      the route's key template (default: client id)
  *     value    the payload, byte for byte
  *     headers  see record-headers.ts
  *     time     arrival
+ *
+ * Remembered per topic and not per topic and client: what that would save on top is less than what its look-ups and its
+ * garbage cost as soon as there are many clients (measured).
  */
-import { RecordWriter } from '../kafka/record.ts';
+import { encodedHeaderName, RecordWriter } from '../kafka/record.ts';
 import type { Message } from '../message.ts';
-import type { Route, Router } from '../routes/index.ts';
+import { ClockCache, type Route, type RouteFault, type Router, type TopicMatch } from '../routes/index.ts';
 import { writeDeadLetter, type DeadLetter } from './dead-letter-record.ts';
 import type { MappedRecord } from './mapping.ts';
-import { PlanCache } from './plan-cache.ts';
 import { PropertyWriter } from './property-headers.ts';
+import { H } from './record-headers.ts';
 import {
   deliveryBlock,
-  planMessage,
+  planBytes,
+  planTopic,
   tailBlock,
   tailBlocks,
-  type MessagePlan,
   type RecordPlan,
   type TailBlocks,
+  type TopicPlan,
 } from './record-plan.ts';
 import { SluiceIdWriter } from './sluice-id.ts';
 
@@ -34,20 +39,30 @@ export interface MappingFault {
 }
 
 export interface MapperLimits {
-  /** Pairs of (topic, client id) whose records are remembered. */
-  readonly cachedPairs: number;
+  /** MQTT topics whose records are remembered in parts. */
+  readonly cachedTopics: number;
   /** Estimate of the memory that they may take. */
   readonly cacheMaxBytes: number;
 }
 
-const defaults: MapperLimits = { cachedPairs: 20_000, cacheMaxBytes: 32 * 1024 * 1024 };
+const defaults: MapperLimits = { cachedTopics: 10_000, cacheMaxBytes: 32 * 1024 * 1024 };
 
 const noFaults: readonly MappingFault[] = Object.freeze([]);
+
+const topicName = encodedHeaderName(H.topic);
+const clientIdName = encodedHeaderName(H.clientId);
+
+/** What is known of a topic. The plan is made when a topic comes for the second time: many never do. */
+interface KnownTopic {
+  readonly matches: readonly TopicMatch[];
+  plan: TopicPlan | undefined;
+}
 
 /** For one router: after a reload of the routes, another mapper. */
 export class Mapper {
   readonly #router: Router;
-  readonly #plans: PlanCache<MessagePlan>;
+  readonly #topics: ClockCache<string, KnownTopic>;
+  /** By index of the route. */
   readonly #tails: (TailBlocks | undefined)[];
   readonly #writer = new RecordWriter();
   readonly #properties = new PropertyWriter();
@@ -56,14 +71,14 @@ export class Mapper {
   constructor(router: Router, limits: Partial<MapperLimits> = {}) {
     this.#router = router;
     this.#tails = router.routes.map(() => undefined);
-    this.#plans = new PlanCache({
-      maxEntries: limits.cachedPairs ?? defaults.cachedPairs,
-      maxBytes: limits.cacheMaxBytes ?? defaults.cacheMaxBytes,
+    this.#topics = new ClockCache({
+      maxEntries: limits.cachedTopics ?? defaults.cachedTopics,
+      maxWeight: limits.cacheMaxBytes ?? defaults.cacheMaxBytes,
     });
   }
 
-  get statistics(): { readonly cachedPairs: number; readonly cachedBytes: number } {
-    return { cachedPairs: this.#plans.size, cachedBytes: this.#plans.bytes };
+  get statistics(): { readonly cachedTopics: number; readonly cachedBytes: number } {
+    return { cachedTopics: this.#topics.size, cachedBytes: this.#topics.weight };
   }
 
   /**
@@ -71,19 +86,17 @@ export class Mapper {
    * (nearly always nothing). Where no route matches any more, that is one fault, NO_ROUTE, and no record.
    */
   map(message: Message, offset: number, logId: string, shard: number, out: MappedRecord[]): readonly MappingFault[] {
-    const plan = this.#plan(message);
-    const { records } = plan;
-    if (records.length === 0) {
+    const { matches, plan } = this.#known(message);
+    if (matches.length === 0) {
       return [{ code: 'NO_ROUTE', reason: 'no route matches its topic any more', route: undefined }];
     }
-    let faults: MappingFault[] | undefined;
     const id = this.#ids.block(logId, shard, offset);
-    for (const record of records) {
-      if (record.kind === 'record') {
-        out.push(this.#record(message, plan, record, id));
-      } else {
-        (faults ??= []).push({ code: 'ROUTE_TOPIC_ILLEGAL', reason: record.reason, route: record.route.name });
-      }
+    let faults: MappingFault[] | undefined;
+    for (let index = 0; index < matches.length; index++) {
+      const match = matches[index] as TopicMatch;
+      const topic = match.topicFor(message);
+      if (typeof topic === 'string') out.push(this.#record(message, topic, match, plan, plan?.records[index], id));
+      else (faults ??= []).push(illegalTopic(match.route, topic));
     }
     return faults ?? noFaults;
   }
@@ -101,38 +114,54 @@ export class Mapper {
     out.push(writeDeadLetter(this.#writer, message, { logId, shard, offset }, letter, match));
   }
 
-  #plan(message: Message): MessagePlan {
-    const known = this.#plans.get(message.topic, message.clientId);
-    if (known !== undefined && (known.user === undefined || known.user === message.user)) return known;
-    const plan = planMessage(message, this.#router.match(message.topic));
-    this.#plans.set(message.topic, message.clientId, plan, plan.bytes);
-    return plan;
+  #known(message: Message): KnownTopic {
+    const { topic } = message;
+    const known = this.#topics.get(topic);
+    if (known !== undefined) {
+      known.plan ??= planTopic(message, known.matches);
+      return known;
+    }
+    const matches = this.#router.match(topic);
+    const found: KnownTopic = { matches, plan: undefined };
+    if (this.#topics.admits()) this.#topics.set(topic, found, planBytes(topic, matches, message));
+    return found;
   }
 
   #record(
     message: Message,
-    { source }: MessagePlan,
-    plan: Extract<RecordPlan, { kind: 'record' }>,
+    topic: string,
+    match: TopicMatch,
+    plan: TopicPlan | undefined,
+    record: RecordPlan | undefined,
     id: Buffer,
   ): MappedRecord {
     const writer = this.#writer;
-    const { route, headers } = plan;
-    const delivery = deliveryBlock(message);
-    const tail = tailBlock(this.#tailOf(route), message);
+    const { route } = match;
     writer.begin();
-    writer.key(plan.key);
+    let keyHash: number;
+    if (record?.key !== undefined) {
+      writer.key(record.key);
+      keyHash = record.keyHash;
+    } else {
+      writer.key(match.keyFor(message));
+      keyHash = writer.keyHash();
+    }
     writer.value(message.payload);
-    writer.encodedHeaders(source.bytes, source.count);
+    if (plan !== undefined) writer.encodedHeaders(plan.topicHeader, 1);
+    else writer.namedHeader(topicName, message.topic);
+    writer.namedHeader(clientIdName, message.clientId);
+    const delivery = deliveryBlock(message);
     writer.encodedHeaders(delivery.bytes, delivery.count);
     if (message.properties !== undefined) this.#properties.write(writer, message, route);
-    if (headers.count > 0) writer.encodedHeaders(headers.bytes, headers.count);
+    if (record?.headers !== undefined) writer.encodedHeaders(record.headers.bytes, record.headers.count);
+    else for (const header of route.headers) writer.header(header.name, match.headerFor(header, message));
     writer.encodedHeaders(id, 1);
+    const tail = tailBlock((this.#tails[route.index] ??= tailBlocks(route.name)), message);
     writer.encodedHeaders(tail.bytes, tail.count);
-    const slice = writer.end(message.receivedAt);
-    return { slice, topic: plan.topic, keyHash: plan.keyHash, route: route.name, letter: undefined };
+    return { slice: writer.end(message.receivedAt), topic, keyHash, route: route.name, letter: undefined };
   }
+}
 
-  #tailOf(route: Route): TailBlocks {
-    return (this.#tails[route.index] ??= tailBlocks(route.name));
-  }
+function illegalTopic(route: Route, { fault }: RouteFault): MappingFault {
+  return { code: 'ROUTE_TOPIC_ILLEGAL', reason: fault, route: route.name };
 }

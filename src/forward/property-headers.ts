@@ -1,7 +1,7 @@
 /** MQTT 5 properties as record headers, in the order of the headers (record-headers.ts). */
 import { encodedHeaderName, type RecordWriter } from '../kafka/record.ts';
 import type { Message } from '../message.ts';
-import { GenerationCache, headerNames } from '../routes/index.ts';
+import { ClockCache, headerNames } from '../routes/index.ts';
 import { H } from './record-headers.ts';
 
 export type HeaderValue = string | Buffer;
@@ -37,7 +37,7 @@ const NAME_BYTES = 400;
 
 /** Writes properties; remembers the names of user properties, which repeat, within a bound. */
 export class PropertyWriter {
-  readonly #names = new GenerationCache<string, PropertyName>({ maxEntries: NAMES_MAX, maxWeight: NAMES_MAX_BYTES });
+  readonly #names = new ClockCache<string, PropertyName>({ maxEntries: NAMES_MAX, maxWeight: NAMES_MAX_BYTES });
 
   write(writer: RecordWriter, message: Message, rules: NameRules): void {
     const properties = message.properties;
@@ -72,7 +72,7 @@ export class PropertyWriter {
       usual: usual === name ? encodedHeaderName(name) : prefixed,
       prefixed,
     };
-    this.#names.set(name, made, NAME_BYTES + 5 * name.length);
+    if (this.#names.admits()) this.#names.set(name, made, NAME_BYTES + 5 * name.length);
     return made;
   }
 }

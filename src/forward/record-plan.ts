@@ -1,11 +1,11 @@
 /**
- * What stays the same from message to message, encoded once: per (topic, client id) the record plans, per route and for
- * all messages the blocks of headers that hold no data.
+ * What stays the same from message to message, encoded once: per MQTT topic what its records have in common, and for all
+ * topics the blocks of headers that hold no data.
  */
-import { encodeHeader } from '../kafka/record.ts';
 import { keyHash } from '../kafka/partitioner.ts';
+import { encodeHeader } from '../kafka/record.ts';
 import { Origin, type Message } from '../message.ts';
-import type { Route, TopicMatch } from '../routes/index.ts';
+import type { TopicMatch } from '../routes/index.ts';
 import { H } from './record-headers.ts';
 
 /** Encoded headers, one behind the other. */
@@ -14,69 +14,59 @@ export interface HeaderBlock {
   readonly count: number;
 }
 
+const noHeaders: HeaderBlock = { bytes: Buffer.alloc(0), count: 0 };
+
 export function headerBlock(headers: readonly (readonly [name: string, value: string])[]): HeaderBlock {
   if (headers.length === 0) return noHeaders;
   return { bytes: Buffer.concat(headers.map(([name, value]) => encodeHeader(name, value))), count: headers.length };
 }
 
-export const noHeaders: HeaderBlock = { bytes: Buffer.alloc(0), count: 0 };
+/** What is the same for all records that one route makes of messages on one topic. */
+export interface RecordPlan {
+  readonly match: TopicMatch;
+  /** null: no key. undefined: it depends on the message. */
+  readonly key: Buffer | null | undefined;
+  /** -1: no key. Only where `key` is given. */
+  readonly keyHash: number;
+  /** The route's own. undefined: they depend on the message. */
+  readonly headers: HeaderBlock | undefined;
+}
 
-/** What one route makes of one client's messages on one topic. */
-export type RecordPlan =
-  | {
-      readonly kind: 'record';
-      readonly route: Route;
-      readonly topic: string;
-      readonly key: Buffer | null;
-      /** -1: no key. */
-      readonly keyHash: number;
-      /** The route's own. */
-      readonly headers: HeaderBlock;
-    }
-  | { readonly kind: 'fault'; readonly route: Route; readonly reason: string };
-
-/** What all routes make of one client's messages on one topic. */
-export interface MessagePlan {
-  /** mqtt-topic, mqtt-client-id */
-  readonly source: HeaderBlock;
+/** What is the same for all messages on one topic. */
+export interface TopicPlan {
+  /** mqtt-topic, encoded. */
+  readonly topicHeader: Buffer;
   readonly records: readonly RecordPlan[];
-  /** The user that it was made for, where a route asks for the user. */
-  readonly user: string | undefined;
-  /** Estimate of the memory it takes. */
-  readonly bytes: number;
 }
 
 // Estimates, on the high side: objects, Buffers and map entries around the bytes.
-const PLAN_BYTES = 600;
-const RECORD_BYTES = 400;
+const TOPIC_BYTES = 500;
+const RECORD_BYTES = 500;
 
-export function planMessage(message: Message, matches: readonly TopicMatch[]): MessagePlan {
-  const source = headerBlock([
-    [H.topic, message.topic],
-    [H.clientId, message.clientId],
-  ]);
-  const records: RecordPlan[] = [];
-  let bytes = PLAN_BYTES + 2 * message.topic.length + 2 * message.clientId.length + source.bytes.length;
-  let usesUser = false;
+/** An upper bound of what the plan takes in memory, before it is made. */
+export function planBytes(topic: string, matches: readonly TopicMatch[], message: Message): number {
+  let bytes = TOPIC_BYTES + 5 * topic.length;
   for (const match of matches) {
-    const record = planRecord(message, match);
-    records.push(record);
-    usesUser ||= match.route.usesUser;
-    bytes += RECORD_BYTES;
-    if (record.kind === 'record') bytes += (record.key?.length ?? 0) + record.headers.bytes.length;
-    else bytes += 2 * record.reason.length;
+    bytes += RECORD_BYTES + 3 * (match.key?.length ?? 0);
+    if (!match.route.headersTopicOnly) continue;
+    for (const header of match.route.headers) {
+      bytes += 10 + 3 * (header.name.length + match.headerFor(header, message).length);
+    }
   }
-  return { source, records, user: usesUser ? message.user : undefined, bytes };
+  return bytes;
 }
 
-function planRecord(message: Message, match: TopicMatch): RecordPlan {
+export function planTopic(message: Message, matches: readonly TopicMatch[]): TopicPlan {
+  return { topicHeader: encodeHeader(H.topic, message.topic), records: matches.map((match) => plan(message, match)) };
+}
+
+function plan(message: Message, match: TopicMatch): RecordPlan {
   const { route } = match;
-  const topic = match.topicFor(message);
-  if (typeof topic !== 'string') return { kind: 'fault', route, reason: topic.fault };
-  const keyText = match.keyFor(message);
-  const key = keyText === null ? null : Buffer.from(keyText);
-  const headers = headerBlock(match.headers.map(({ name, value }) => [name, value.render(message, [])] as const));
-  return { kind: 'record', route, topic, key, keyHash: key === null ? -1 : keyHash(key), headers };
+  const key = typeof match.key === 'string' ? Buffer.from(match.key) : match.key;
+  const headers = route.headersTopicOnly
+    ? headerBlock(route.headers.map((header) => [header.name, match.headerFor(header, message)] as const))
+    : undefined;
+  return { match, key, keyHash: key === null || key === undefined ? -1 : keyHash(key), headers };
 }
 
 /** mqtt-qos and mqtt-retain: six blocks. */
@@ -94,9 +84,9 @@ export function deliveryBlock(message: Message): HeaderBlock {
 /** sluice-route, mqtt-dup, mqtt-will of one route: four blocks. */
 export type TailBlocks = readonly HeaderBlock[];
 
-export function tailBlocks(route: string | undefined): TailBlocks {
+export function tailBlocks(route: string): TailBlocks {
   return [0, 1, 2, 3].map((index) => {
-    const headers: [string, string][] = route === undefined ? [] : [[H.route, route]];
+    const headers: [string, string][] = [[H.route, route]];
     if ((index & 1) !== 0) headers.push([H.dup, 'true']);
     if ((index & 2) !== 0) headers.push([H.will, 'true']);
     return headerBlock(headers);

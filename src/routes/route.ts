@@ -34,11 +34,12 @@ export interface Route {
   readonly headers: readonly RouteHeader[];
   /** Folded names of `headers`: not for user properties. */
   readonly headerNames: ReadonlySet<string>;
+  /** The headers' values depend on nothing but the MQTT topic. */
+  readonly headersTopicOnly: boolean;
   /** The route sets content-type itself. */
   readonly setsContentType: boolean;
   /** Some template depends on the MQTT topic. */
   readonly usesTopic: boolean;
-  readonly usesUser: boolean;
 }
 
 export interface RouteProblem {
@@ -100,9 +101,9 @@ export function compileRoute(definition: RouteDefinition, index: number, problem
     key,
     headers,
     headerNames,
+    headersTopicOnly: headers.every((header) => header.value.topicOnly),
     setsContentType: headerNames.has(CONTENT_TYPE),
     usesTopic: templates.some((each) => each.usesTopic),
-    usesUser: templates.some((each) => each.usesUser),
   };
 }
 

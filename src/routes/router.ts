@@ -5,11 +5,11 @@
  */
 import { createHash } from 'node:crypto';
 import { SluiceError } from '../errors.ts';
-import { GenerationCache } from './cache.ts';
+import { ClockCache } from './cache.ts';
 import { isInternalTopicName, kafkaTopicFault } from './kafka-topic.ts';
 import { quoted } from './problem.ts';
-import { compileRoute, type Route, type RouteDefinition, type RouteProblem } from './route.ts';
-import type { Template, TemplateMessage } from './template.ts';
+import { compileRoute, type Route, type RouteDefinition, type RouteHeader, type RouteProblem } from './route.ts';
+import type { TemplateMessage } from './template.ts';
 
 /** A record that cannot be made of this message by this route. It goes to the dead letters, with this text. */
 export interface RouteFault {
@@ -23,37 +23,31 @@ export class TopicMatch {
   readonly kafkaTopic: string | RouteFault | undefined;
   /** null: no key. undefined: depends on the client id or the user, see keyFor(). */
   readonly key: string | null | undefined;
-  /** The route's own headers; a template whose `constant` is set depends on nothing any more. */
-  readonly headers: readonly { readonly name: string; readonly value: Template }[];
-  /** Characters of all that was filled in. */
-  readonly length: number;
-  readonly #to: Template;
-  readonly #key: Template | null;
+  /** Values of the filter's named levels. */
+  readonly levels: readonly string[];
 
   constructor(route: Route, topic: string, levels: readonly string[]) {
     this.route = route;
-    this.#to = route.to.bind(topic, levels);
-    this.#key = route.key === null ? null : route.key.bind(topic, levels);
-    this.key = this.#key === null ? null : this.#key.constant;
-    this.kafkaTopic = this.#to.constant === undefined ? undefined : legalTopic(route, this.#to.constant);
-    this.headers = route.usesTopic
-      ? route.headers.map(({ name, value }) => ({ name, value: value.bind(topic, levels) }))
-      : route.headers;
-    this.length = this.headers.reduce(
-      (sum, { value }) => sum + value.literalLength,
-      this.#to.literalLength + (this.#key === null ? 0 : this.#key.literalLength),
-    );
+    this.levels = levels;
+    const anyone = { clientId: '', topic, user: '' };
+    this.kafkaTopic = route.to.topicOnly ? legalTopic(route, route.to.render(anyone, levels)) : undefined;
+    this.key = route.key === null ? null : route.key.topicOnly ? route.key.render(anyone, levels) : undefined;
   }
 
   /** The record's Kafka topic. */
   topicFor(message: TemplateMessage): string | RouteFault {
-    return this.kafkaTopic ?? legalTopic(this.route, this.#to.render(message, noLevels));
+    return this.kafkaTopic ?? legalTopic(this.route, this.route.to.render(message, this.levels));
   }
 
   /** The record's key; null: none. */
   keyFor(message: TemplateMessage): string | null {
     if (this.key !== undefined) return this.key;
-    return this.#key === null ? null : this.#key.render(message, noLevels);
+    return this.route.key === null ? null : this.route.key.render(message, this.levels);
+  }
+
+  /** The value of one of the route's own headers. */
+  headerFor(header: RouteHeader, message: TemplateMessage): string {
+    return header.value.render(message, this.levels);
   }
 }
 
@@ -108,7 +102,7 @@ export class Router {
   /** Names the set of routes by content: the same definitions give the same id, in every process. */
   readonly id: string;
   readonly #root = new Node();
-  readonly #cache: GenerationCache<string, readonly TopicMatch[]>;
+  readonly #cache: ClockCache<string, readonly TopicMatch[]>;
   /** Matches of routes whose templates do not depend on the topic: one for all topics. */
   readonly #shared: readonly (TopicMatch | undefined)[];
   #depth = 0;
@@ -119,7 +113,7 @@ export class Router {
   constructor(routes: readonly Route[], id: string, options: RouterOptions = {}) {
     this.routes = routes;
     this.id = id;
-    this.#cache = new GenerationCache({
+    this.#cache = new ClockCache({
       maxEntries: options.cachedTopics ?? CACHED_TOPICS,
       maxWeight: options.cacheMaxBytes ?? CACHE_MAX_BYTES,
     });
@@ -144,9 +138,7 @@ export class Router {
     if (cached !== undefined) return cached;
     this.#misses++;
     const matches = this.#find(topic);
-    let weight = TOPIC_BYTES + 2 * topic.length;
-    for (const match of matches) if (match.route.usesTopic) weight += MATCH_BYTES + 2 * match.length;
-    this.#cache.set(topic, matches, weight + 8 * matches.length);
+    if (this.#cache.admits()) this.#cache.set(topic, matches, weightOf(topic, matches));
     return matches;
   }
 
@@ -182,16 +174,18 @@ export class Router {
     } else {
       this.#walk(this.#root, 0, parts, found);
     }
-    found.sort((a, b) => a.index - b.index);
-    return found.map(
-      (route) =>
-        this.#shared[route.index] ??
-        new TopicMatch(
-          route,
-          topic,
-          route.filter.nameLevels.map((index) => parts[index] ?? ''),
-        ),
-    );
+    if (found.length > 1) found.sort((a, b) => a.index - b.index);
+    const matches: TopicMatch[] = [];
+    for (const route of found) {
+      let match = this.#shared[route.index];
+      if (match === undefined) {
+        const levels: string[] = [];
+        for (const index of route.filter.nameLevels) levels.push(parts[index] ?? '');
+        match = new TopicMatch(route, topic, levels);
+      }
+      matches.push(match);
+    }
+    return matches;
   }
 
   /** Visits a node at most once, for it is a tree: the work is bounded by the routes' levels, whatever the topic. */
@@ -208,6 +202,12 @@ export class Router {
     if (literal !== undefined) this.#walk(literal, depth + 1, parts, found);
     if (node.single !== undefined) this.#walk(node.single, depth + 1, parts, found);
   }
+}
+
+function weightOf(topic: string, matches: readonly TopicMatch[]): number {
+  let weight = TOPIC_BYTES + 2 * topic.length;
+  for (const { route, key } of matches) weight += route.usesTopic ? MATCH_BYTES + 2 * (key?.length ?? 0) : 8;
+  return weight;
 }
 
 /** Everything that is wrong with a set of routes; empty: compileRoutes() takes them. */

@@ -30,9 +30,6 @@ export class Template {
   readonly topicOnly: boolean;
   /** Its value depends on the MQTT topic. */
   readonly usesTopic: boolean;
-  readonly usesUser: boolean;
-  /** Characters of the text between the names. */
-  readonly literalLength: number;
   readonly #parts: readonly Part[];
 
   constructor(text: string, names: readonly string[], parts: readonly Part[]) {
@@ -42,8 +39,6 @@ export class Template {
     this.constant = parts.every((part) => part.kind === 'text') ? parts.map((part) => part.text).join('') : undefined;
     this.topicOnly = !parts.some((part) => part.kind === 'clientId' || part.kind === 'user');
     this.usesTopic = parts.some((part) => part.kind === 'topic' || part.kind === 'level');
-    this.usesUser = parts.some((part) => part.kind === 'user');
-    this.literalLength = parts.reduce((sum, part) => sum + (part.kind === 'text' ? part.text.length : 0), 0);
   }
 
   /** Text between the names, unescaped. */
@@ -57,24 +52,6 @@ export class Template {
     let text = '';
     for (const part of this.#parts) text += partValue(part, message, levels);
     return text;
-  }
-
-  /** The same template with all that depends on the MQTT topic filled in. */
-  bind(topic: string, levels: readonly string[]): Template {
-    if (!this.usesTopic) return this;
-    const parts: Part[] = [];
-    let literal = '';
-    for (const part of this.#parts) {
-      if (part.kind === 'clientId' || part.kind === 'user') {
-        if (literal !== '') parts.push({ kind: 'text', text: literal });
-        literal = '';
-        parts.push(part);
-      } else {
-        literal += partValue(part, { clientId: '', topic, user: '' }, levels);
-      }
-    }
-    if (literal !== '') parts.push({ kind: 'text', text: literal });
-    return new Template(this.text, this.names, parts);
   }
 }
 

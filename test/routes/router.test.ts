@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   checkRoutes,
   compileRoutes,
+  constantTopics,
   type RouteDefinition,
   type Router,
   type TopicMatch,
@@ -120,7 +121,9 @@ describe('what a route makes of a topic', () => {
     const match = only(router, 'devices/d7/telemetry');
     expect(match.kafkaTopic).toBe('iot.d7');
     expect(match.key).toBe('d7@devices/d7/telemetry');
-    expect(match.headers.map(({ name, value }) => [name, value.constant])).toEqual([['device', 'd7']]);
+    expect(match.route.headers.map((header) => [header.name, match.headerFor(header, messageOf(''))])).toEqual([
+      ['device', 'd7'],
+    ]);
     expect(match.topicFor(messageOf('devices/d7/telemetry'))).toBe('iot.d7');
     expect(match.keyFor(messageOf('devices/d7/telemetry'))).toBe('d7@devices/d7/telemetry');
   });

@@ -1,0 +1,197 @@
+/**
+ * The port to a real Kafka. A chunk's way:
+ *
+ *     encode: one record batch ─> send: leader known? ─> stamped (sequences.ts) ─> with others for that broker
+ *     (produce-queue.ts) ─> answered: confirmed | refused | sent again by the caller
+ *
+ * Nothing is sent again in here but a chunk whose sequence the broker does not take: once, under a new producer id.
+ */
+import { encodeBatch } from './batch.ts';
+import { Cluster } from './cluster.ts';
+import { codecFor, type Codec } from './compression.ts';
+import { ErrorCode, faultOf, isSequenceLost, kafkaError } from './faults.ts';
+import { kafkaSettings, type KafkaLog, type KafkaOptions, type KafkaSettings } from './options.ts';
+import { ProduceQueue } from './produce-queue.ts';
+import { InitProducerId, type PartitionAnswer } from './protocol.ts';
+import { EncodedChunk, NOT_IDEMPOTENT, Sequences, type ProducerIdentity } from './sequences.ts';
+import { KafkaFault, type Chunk, type KafkaSink, type RecordSlice } from './sink.ts';
+import { Topics } from './topics.ts';
+import { Wire, type Kafkajs } from './wire.ts';
+
+export type { KafkaLog, KafkaOptions } from './options.ts';
+
+export interface KafkaSinkDependencies {
+  readonly log?: KafkaLog | undefined;
+  /** In place of the kafkajs that is installed. */
+  readonly kafkajs?: Kafkajs | undefined;
+  /** After how long a topic that was deleted is created again (where topics are created); 30 s by default. */
+  readonly recreateAfterMs?: number | undefined;
+}
+
+/** Brokers take no request above socket.request.max.bytes, 100 MiB by default: they close the connection. */
+const BATCH_MAX_BYTES = 100 * 1024 * 1024 - 64 * 1024;
+/** A batch that arrives corrupt twice was not damaged on its way. */
+const CORRUPTIONS_MAX = 2;
+
+/**
+ * Connects when something is first sent or looked up.
+ * @throws Error where the options cannot work here: a broker that is no host:port, a codec that this Node has not
+ */
+export function createKafkaSink(options: KafkaOptions, dependencies: KafkaSinkDependencies = {}): KafkaSink {
+  return new KafkaAdapter(kafkaSettings(options), dependencies);
+}
+
+class KafkaAdapter implements KafkaSink {
+  readonly #settings: KafkaSettings;
+  readonly #log: KafkaLog;
+  readonly #codec: Codec | undefined;
+  readonly #cluster: Cluster;
+  readonly #topics: Topics;
+  readonly #sequences: Sequences;
+  readonly #queues = new Map<number, ProduceQueue>();
+  #idempotent: boolean;
+  #closed = false;
+
+  constructor(settings: KafkaSettings, { log = () => {}, kafkajs, recreateAfterMs }: KafkaSinkDependencies) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#codec = codecFor(settings.compression);
+    this.#idempotent = settings.idempotent;
+    this.#cluster = new Cluster(new Wire(settings, log, kafkajs), log);
+    this.#topics = new Topics(this.#cluster, settings, log, { recreateAfterMs });
+    this.#sequences = new Sequences(() => this.#initProducer());
+    this.#cluster.onReplaced(() => this.#sequences.reset());
+  }
+
+  partitions(topic: string): number | undefined {
+    return this.#topics.partitions(topic);
+  }
+
+  loadTopic(topic: string): Promise<number> {
+    return this.#topics.load(topic);
+  }
+
+  onPartitionsChanged(listener: (topic: string, partitions: number) => void): void {
+    this.#topics.onPartitionsChanged(listener);
+  }
+
+  encode(topic: string, partition: number, records: readonly RecordSlice[], from: number, to: number): Chunk {
+    return new EncodedChunk(topic, partition, to - from, encodeBatch(records, from, to, this.#codec));
+  }
+
+  async send(chunk: Chunk): Promise<void> {
+    if (!(chunk instanceof EncodedChunk)) throw new TypeError('a chunk that this sink has not encoded');
+    if (chunk.bytes > BATCH_MAX_BYTES) {
+      const message = `${nameOf(chunk)}: ${chunk.bytes} bytes are more than a broker takes in one request`;
+      throw new KafkaFault('record', 'MESSAGE_TOO_LARGE', message);
+    }
+    const sequenceLost = await this.#attempt(chunk);
+    if (sequenceLost === undefined) return;
+    this.#log('warn', `${sequenceLost.message}; records may repeat`, { reason: sequenceLost.reason });
+    const again = await this.#attempt(chunk);
+    if (again !== undefined) throw again;
+  }
+
+  abandon(chunk: Chunk): void {
+    if (chunk instanceof EncodedChunk) this.#sequences.renew(chunk);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#topics.close();
+    this.#cluster.close();
+  }
+
+  /** Resolves to a fault where the broker does not take the chunk's sequence; the next attempt is under a new producer id. */
+  async #attempt(chunk: EncodedChunk): Promise<KafkaFault | undefined> {
+    const answer = await this.#answerTo(chunk);
+    const { errorCode } = answer;
+    if (errorCode === ErrorCode.none) return this.#confirmed(chunk);
+    const fault = faultOf(errorCode, nameOf(chunk), answer.message, answer.records);
+    if (errorCode === ErrorCode.duplicateSequenceNumber) {
+      // It is an earlier attempt of this very chunk that the broker has. Without one it would be records of another chunk,
+      // and to take these for written would lose them.
+      if (chunk.doubtful) return this.#confirmed(chunk);
+      this.#sequences.renew(chunk);
+      return fault;
+    }
+    if (isSequenceLost(errorCode)) {
+      this.#sequences.renew(chunk);
+      return fault;
+    }
+    if (fault.scope === 'record' || this.#corruptItself(chunk, errorCode)) {
+      this.#sequences.refused(chunk);
+      const named = fault.records === undefined ? {} : { records: fault.records };
+      throw new KafkaFault('record', fault.reason, fault.message, named);
+    }
+    chunk.doubtful = true;
+    if (errorCode === ErrorCode.clusterAuthorizationFailed && chunk.producer !== NOT_IDEMPOTENT) {
+      this.#giveUpIdempotence(fault.message);
+    }
+    if (fault.scope === 'topic') this.#topics.suspect(chunk.topic);
+    throw fault;
+  }
+
+  #confirmed(chunk: EncodedChunk): undefined {
+    this.#sequences.confirmed(chunk);
+    this.#topics.well(chunk.topic);
+  }
+
+  #corruptItself(chunk: EncodedChunk, errorCode: number): boolean {
+    return errorCode === ErrorCode.corruptMessage && ++chunk.corruptions >= CORRUPTIONS_MAX;
+  }
+
+  async #answerTo(chunk: EncodedChunk): Promise<PartitionAnswer> {
+    const known = this.#topics.leader(chunk.topic, chunk.partition);
+    const leader = typeof known === 'number' ? known : await known;
+    const stamping = this.#sequences.stamp(chunk);
+    if (stamping !== undefined) await stamping;
+    if (chunk.producer === undefined) throw new KafkaFault('topic', 'ABANDONED', `${nameOf(chunk)} was abandoned`);
+    try {
+      return await this.#queueOf(leader).send(chunk);
+    } catch (error) {
+      chunk.doubtful = true;
+      this.#topics.suspect(chunk.topic);
+      const fault = error as KafkaFault;
+      // One broker's silence is its partitions' affair while the others answer.
+      if (this.#closed || !(await this.#cluster.reachable())) throw fault;
+      throw new KafkaFault('topic', fault.reason, `${nameOf(chunk)}: ${fault.message}`, { cause: fault });
+    }
+  }
+
+  #queueOf(nodeId: number): ProduceQueue {
+    let queue = this.#queues.get(nodeId);
+    if (queue === undefined) {
+      queue = new ProduceQueue(() => this.#cluster.node(nodeId), this.#settings.requestTimeoutMs);
+      this.#queues.set(nodeId, queue);
+    }
+    return queue;
+  }
+
+  async #initProducer(): Promise<ProducerIdentity> {
+    if (!this.#idempotent) return NOT_IDEMPOTENT;
+    const { errorCode, producerId, producerEpoch } = await this.#cluster.ask(InitProducerId, undefined);
+    if (errorCode === ErrorCode.none) return { producerId, producerEpoch };
+    const { name } = kafkaError(errorCode);
+    if (errorCode === ErrorCode.clusterAuthorizationFailed) {
+      this.#giveUpIdempotence(`InitProducerId: ${name}`);
+      return NOT_IDEMPOTENT;
+    }
+    throw new KafkaFault('cluster', name, `Kafka gives no producer id: ${name}`);
+  }
+
+  #giveUpIdempotence(why: string): void {
+    if (!this.#idempotent) return;
+    this.#idempotent = false;
+    const wayOut = 'grant IdempotentWrite on the cluster, or set kafka.idempotent: false to say that this is meant';
+    this.#log(
+      'warn',
+      `Kafka refuses idempotent writes (${why}): a chunk that is sent again may be there twice; ${wayOut}`,
+    );
+    this.#sequences.reset();
+  }
+}
+
+function nameOf({ topic, partition }: Chunk): string {
+  return `${topic}/${partition}`;
+}

@@ -10,19 +10,30 @@ export const catalogue = {
   STORE_UNAVAILABLE: 'The buffer store does not answer. Nothing is acknowledged until it does.',
   STORE_REFUSED: 'The buffer store answered with an error. Nothing of that append is acknowledged.',
   STORE_TIMEOUT: 'The buffer store did not answer in time. Whether it committed is unknown; devices resend.',
-  STORE_FULL: 'The buffer is at its hard limit (buffer.maxBytes). Acknowledgements are withheld until Kafka takes messages.',
-  STORE_READ_ONLY: 'The buffer store cannot be written (disk full, read-only, out of memory). Free space; it goes on by itself.',
-  STORE_LOCKED: 'Another process holds the embedded buffer. One process per directory; several instances need store: redis.',
-  STORE_FORMAT: 'The buffer was written in a format that this version does not read. Run the version that wrote it, or newer.',
-  SHARD_COUNT_MISMATCH: 'The buffer was made with another number of shards. Set buffer.shards back, or drain and start afresh.',
-  LOG_REPLACED: 'The log was found emptied or rolled back. It goes on under a new log id; the missing offsets are reported.',
+  STORE_FULL:
+    'The buffer is at its hard limit (buffer.maxBytes). Acknowledgements are withheld until Kafka takes messages.',
+  STORE_READ_ONLY:
+    'The buffer store cannot be written (disk full, read-only, out of memory). Free space; it goes on by itself.',
+  STORE_LOCKED:
+    'Another process holds the embedded buffer. One process per directory; several instances need store: redis.',
+  STORE_FORMAT:
+    'The buffer was written in a format that this version does not read. Run the version that wrote it, or newer.',
+  SHARD_COUNT_MISMATCH:
+    'The buffer was made with another number of shards. Set buffer.shards back, or drain and start afresh.',
+  LOG_REPLACED:
+    'The log was found emptied or rolled back. It goes on under a new log id; the missing offsets are reported.',
   APPENDER_STALE: 'An append of an old connection or an old log was refused. Its devices were told nothing and resend.',
-  FENCED: 'Another process owns this shard now. What this process had in flight for it is dropped; the owner delivers it.',
+  FENCED:
+    'Another process owns this shard now. What this process had in flight for it is dropped; the owner delivers it.',
   FRAME_CORRUPT: 'A stored frame does not pass its checksum. It was set aside with its offsets; the rest goes on.',
   OFFSETS_MISSING: 'Stored offsets are missing from the log. They were acknowledged and are lost; the store lost data.',
   KAFKA_RECORD: 'Kafka refused one record (too large, invalid). It goes to the dead-letter topic with the reason.',
-  KAFKA_TOPIC: 'Kafka cannot take records for one topic now (unknown, unauthorized, no leader). Its records wait in the buffer.',
+  KAFKA_TOPIC:
+    'Kafka cannot take records for one topic now (unknown, unauthorized, no leader). Its records wait in the buffer.',
   KAFKA_CLUSTER: 'Kafka cannot be reached. Messages are safe in the buffer; delivery resumes by itself.',
+  PUBLISH_REFUSED:
+    "The message will never be accepted: its topic is not a topic name, or the broker's own. Publish to another topic.",
+  NOT_RUNNING: 'This sluice is not running. Call start() first, and publish before stop().',
   SHUTDOWN_INCOMPLETE: 'shutdownTimeout passed before everything was delivered. The rest stays in the buffer.',
   ADMIN_UNREACHABLE: 'No running sluice answers on the admin socket of this data directory.',
 } as const;

@@ -146,6 +146,17 @@ export class Report implements Heard {
 
   // ---- anything else ----
 
+  /** A flapping device writes a line and a count. */
+  connectionFailed(clientId: string, remoteAddress: string, error: Error): void {
+    const suppressed = this.#sampler.take(`connection ${clientId} ${error.message}`);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? {} : { suppressed };
+    this.#log.info(
+      { event: 'connection.failed', clientId, remoteAddress, error: error.message, ...more },
+      `connection closed: ${error.message}`,
+    );
+  }
+
   /** A fault that comes again and again is one line and a count. */
   fault(event: string, error: unknown, more: Readonly<Record<string, unknown>> = {}): void {
     this.#sampled(`${event} ${errorText(error)}`, event, errorText(error), { ...more, error: errorText(error) });

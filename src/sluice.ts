@@ -1,0 +1,439 @@
+/**
+ * The composition root: makes the stations, wires them, starts and stops them in order. The only file that knows them all.
+ */
+import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GroupCommit } from './buffer/commit.ts';
+import { createStore } from './buffer/open.ts';
+import type { BufferStore, ShardStats, StoreOpening } from './buffer/store.ts';
+import { HotTail } from './buffer/tail.ts';
+import type { SluiceConfig } from './config/config.ts';
+import { errorText, SluiceError } from './errors.ts';
+import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
+import { Mapper } from './forward/mapper.ts';
+import { AdminSocket } from './http/admin.ts';
+import { Ingest } from './ingest/ingest.ts';
+import { kafkaOptions } from './kafka-options.ts';
+import { createKafkaSink } from './kafka/adapter.ts';
+import { inspectTopics } from './kafka/durability.ts';
+import type { KafkaSink } from './kafka/sink.ts';
+import { LibraryPublisher, type PublishRequest } from './library-publish.ts';
+import { createBroker, type MqttBroker } from './mqtt/broker.ts';
+import { startListeners, type Listeners } from './mqtt/listeners/listeners.ts';
+import { openSessions, type SessionOptions } from './mqtt/sessions.ts';
+import { createLog, type Logger } from './observe/log.ts';
+import { Report, type Incident } from './report.ts';
+import { compileRoutes, constantTopics, type Router } from './routes/index.ts';
+import type { LedgerStatus, ListenerStatus, SluiceStatus } from './status.ts';
+
+export type { PublishRequest } from './library-publish.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Bytes that may wait for their commit, over all shards, before messages are refused at once. */
+const PENDING_MAX_BYTES = 256 * 1024 * 1024;
+/** Of shutdownTimeout, at most this for appends in flight: one that hangs must not eat the time to deliver. */
+const FINISH_APPENDS_MAX_MS = 2_000;
+/** How often the target topics are looked at until Kafka answers. */
+const INSPECT_RETRY_MS = 15_000;
+
+export interface SluiceHooks {
+  /** In place of the log that the configuration describes. */
+  readonly log?: Logger;
+  /** In place of Kafka: to measure or test what stands in front of it. */
+  readonly sink?: KafkaSink;
+}
+
+export interface SluiceEvents {
+  /** Every listener accepts connections. */
+  listening: [listeners: readonly ListenerStatus[]];
+  /** Something went wrong, or came right again; also in the log. */
+  incident: [incident: Incident];
+  stopped: [];
+}
+
+/** What exists while it runs. */
+interface Running {
+  readonly store: BufferStore;
+  readonly opening: StoreOpening;
+  readonly commits: readonly GroupCommit[];
+  readonly forwarder: Forwarder;
+  readonly ingest: Ingest;
+  readonly broker: MqttBroker;
+  readonly listeners: Listeners;
+  readonly publisher: LibraryPublisher;
+}
+
+type Closer = readonly [what: string, close: () => Promise<unknown> | void];
+
+export class Sluice extends EventEmitter<SluiceEvents> {
+  readonly config: SluiceConfig;
+  readonly #hooks: SluiceHooks;
+  readonly #log: Logger;
+  readonly #report: Report;
+  readonly #router: Router;
+  #state: SluiceStatus['state'] = 'stopped';
+  #startedAt = new Date();
+  #running: Running | undefined;
+  #stopping: Promise<void> | undefined;
+  #lastStatus: SluiceStatus | undefined;
+  #kafkaWeak: readonly string[] = [];
+  #inspectTimer: NodeJS.Timeout | undefined;
+  /** What start() has opened, in that order: closed the other way round. */
+  #closers: Closer[] = [];
+
+  /** Takes a validated configuration: createSluice() and loadConfig() give one. */
+  constructor(config: SluiceConfig, hooks: SluiceHooks = {}) {
+    super();
+    this.config = config;
+    this.#hooks = hooks;
+    this.#log = hooks.log ?? createLog(config.log);
+    this.#report = new Report(this.#log, (incident) => this.emit('incident', incident));
+    this.#router = compileRoutes(config.routes);
+  }
+
+  /**
+   * Opens the buffer and listens. Kafka may be away: messages wait in the buffer.
+   * @throws SluiceError LISTENER_FAILED, STORE_UNAVAILABLE, STORE_REFUSED (not durable enough), STORE_LOCKED, STORE_FORMAT,
+   * SHARD_COUNT_MISMATCH; what had been opened is closed again
+   */
+  async start(): Promise<void> {
+    if (this.#state !== 'stopped') throw new Error(`this sluice is ${this.#state}`);
+    this.#state = 'starting';
+    this.#startedAt = new Date();
+    this.#stopping = undefined;
+    try {
+      this.#running = await this.#open();
+    } catch (error) {
+      await this.#close();
+      this.#state = 'stopped';
+      throw error;
+    }
+    this.#state = 'running';
+    const listeners = this.#running.listeners.listening;
+    this.#log.info(
+      { event: 'sluice.started', version, listeners: listeners.map(({ url }) => url) },
+      'sluice is running',
+    );
+    this.emit('listening', listeners);
+    if (this.#hooks.sink === undefined) void this.#inspectTopics();
+  }
+
+  /**
+   * Puts a message of the program in, as a device would: it resolves once the message is durable (or matches no route), and
+   * goes to MQTT subscribers too.
+   * @throws SluiceError PUBLISH_REFUSED, NOT_RUNNING, or why the buffer did not take it: publish it again then
+   */
+  async publish(request: PublishRequest): Promise<void> {
+    if (this.#running === undefined || this.#state !== 'running')
+      throw new SluiceError('NOT_RUNNING', `sluice is ${this.#state}`);
+    return this.#running.publisher.publish(request);
+  }
+
+  /**
+   * Stops listening, finishes appends, tells clients, delivers what is buffered for up to shutdownTimeout, gives up the leases. What
+   * is left stays in the buffer. Safe to call twice.
+   */
+  async stop(): Promise<void> {
+    return (this.#stopping ??= this.#stop());
+  }
+
+  /** Never throws: what cannot be asked is as it was known last. */
+  async status(): Promise<SluiceStatus> {
+    const running = this.#running;
+    if (running === undefined) return this.#lastStatus ?? this.#describe(undefined, []);
+    const { store } = running;
+    const stats = await Promise.all(
+      Array.from({ length: store.shards }, (_, shard) => store.stats(shard).catch(() => undefined)),
+    );
+    const known = stats.filter((one) => one !== undefined);
+    return (this.#lastStatus = this.#describe(running, known));
+  }
+
+  async #open(): Promise<Running> {
+    const { config } = this;
+    const { buffer, limits } = config;
+    await mkdir(buffer.path, { recursive: true, mode: 0o700 });
+
+    const admin = await AdminSocket.open(buffer.path, { '/status': () => this.status() });
+    this.#closers.push(['the admin socket', () => admin.close()]);
+
+    let forwarder: Forwarder | undefined;
+    const store = createStore(buffer);
+    const opening = await store.open({
+      appended: (shard) => forwarder?.appended(shard),
+      availability: (available, reason) => this.#report.availability(available, reason),
+    });
+    this.#closers.push(['the buffer', () => store.close()]);
+    for (const weakness of opening.durability.weak)
+      this.#log.warn({ event: 'durability.weak', store: store.kind }, weakness);
+
+    const sink = this.#hooks.sink ?? this.#connectKafka();
+    this.#closers.push(['Kafka', () => sink.close()]);
+
+    const tail = new HotTail(buffer.tailMaxBytes);
+    forwarder = this.#makeForwarder(store, sink, tail);
+    const commits = this.#makeCommits(store, opening, forwarder);
+    this.#closers.push(['appends', () => commits.forEach((commit) => commit.close())]);
+    await forwarder.start();
+
+    const ingest = new Ingest({ commits, router: this.#router });
+    const sessions = await openSessions(this.#sessionOptions(), (where, error) =>
+      this.#report.fault('sessions.fault', error, { where }),
+    );
+    const broker = await createBroker({
+      ingest,
+      sessions,
+      limits: { maxPacketSizeBytes: limits.maxPacketSizeBytes, connectTimeoutMs: limits.connectTimeoutMs },
+      events: {
+        fault: (where, error) => this.#report.fault('mqtt.fault', error, { where }),
+        connectionRefused: (clientId, error) =>
+          this.#report.fault('connection.refused', error, { clientId, code: error.code }),
+        connectionFailed: (clientId, remoteAddress, error) =>
+          this.#report.connectionFailed(clientId, remoteAddress, error),
+        willForbidden: (clientId, topic) =>
+          this.#report.fault('will.forbidden', new Error('a will on a topic of the broker'), { clientId, topic }),
+      },
+    });
+    this.#closers.push(['the broker', () => broker.close()]);
+
+    const listeners = await startListeners(config.listeners, {
+      maxConnections: limits.connections,
+      handle: (stream, info) => broker.handle(stream, info),
+      fault: (where, error) => this.#report.fault('listener.fault', error, { where }),
+    });
+    this.#closers.push(['the listeners', () => listeners.close()]);
+
+    const publisher = new LibraryPublisher(ingest, broker);
+    return { store, opening, commits, forwarder, ingest, broker, listeners, publisher };
+  }
+
+  #connectKafka(): KafkaSink {
+    return createKafkaSink(kafkaOptions(this.config.kafka), {
+      log: (level, message, detail) => this.#log[level]({ event: 'kafka.client', ...detail }, message),
+    });
+  }
+
+  #makeForwarder(store: BufferStore, sink: KafkaSink, tail: HotTail): Forwarder {
+    const { forward, deadLetter } = this.config;
+    const report = this.#report;
+    return new Forwarder({
+      store,
+      sink,
+      mapper: new Mapper(this.#router),
+      tail,
+      events: report,
+      options: {
+        deadLetterTopic: deadLetter.topic,
+        chunkMaxRecords: forward.chunkRecords,
+        chunkMaxBytes: forward.chunkBytes,
+        windowMaxBytes: forward.windowBytes,
+        retryMinMs: forward.retry.minMs,
+        retryMaxMs: forward.retry.maxMs,
+      },
+    });
+  }
+
+  #makeCommits(store: BufferStore, opening: StoreOpening, forwarder: Forwarder): GroupCommit[] {
+    const { buffer } = this.config;
+    const report = this.#report;
+    return opening.shards.map(
+      (state) =>
+        new GroupCommit(
+          store,
+          state,
+          {
+            shard: state.shard,
+            appendTimeoutMs: buffer.appendTimeoutMs,
+            softLimit: buffer.softLimit,
+            pendingMaxBytes: PENDING_MAX_BYTES / store.shards,
+          },
+          {
+            frameCommitted: (shard, base, count, frame) => forwarder.committed(shard, base, count, frame),
+            logReplaced: (shard, missing) => {
+              report.logReplaced(shard, missing);
+              forwarder.logReplaced(shard);
+            },
+            health: (shard, error) => report.health(shard, error),
+          },
+        ),
+    );
+  }
+
+  #sessionOptions(): SessionOptions {
+    const { buffer } = this.config;
+    switch (buffer.store) {
+      case 'memory':
+        return { store: 'memory' };
+      case 'level':
+        return { store: 'level', directory: join(buffer.path, 'sessions') };
+      case 'redis':
+        return { store: 'redis', url: buffer.url ?? '', namespace: buffer.namespace };
+    }
+  }
+
+  /** Looks once at what the target topics promise, as soon as Kafka answers, and says what weakens the guarantee. */
+  async #inspectTopics(): Promise<void> {
+    try {
+      const reports = await inspectTopics(kafkaOptions(this.config.kafka), constantTopics(this.config.routes));
+      this.#kafkaWeak = reports.flatMap(({ weak }) => weak);
+      for (const weakness of this.#kafkaWeak) this.#log.warn({ event: 'durability.weak', store: 'kafka' }, weakness);
+    } catch (error) {
+      this.#log.debug({ event: 'kafka.inspect', error: errorText(error) }, 'the target topics cannot be looked at yet');
+      if (this.#state !== 'running') return;
+      this.#inspectTimer = setTimeout(() => void this.#inspectTopics(), INSPECT_RETRY_MS);
+      this.#inspectTimer.unref();
+    }
+  }
+
+  async #stop(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#state = 'stopping';
+    clearTimeout(this.#inspectTimer);
+    const end = performance.now() + this.config.shutdownTimeoutMs;
+    const left = (): number => Math.max(0, end - performance.now());
+    const { listeners, broker, commits, forwarder } = running;
+
+    await listeners.close();
+    broker.stopReading();
+    await within(Math.min(FINISH_APPENDS_MAX_MS, left()), Promise.all(commits.map((commit) => commit.settled())));
+    await broker.close();
+    // Wills that the end of the connections brought are appended too.
+    await within(Math.min(FINISH_APPENDS_MAX_MS, left()), Promise.all(commits.map((commit) => commit.settled())));
+    const { drained } = await forwarder.stop({ deadlineMs: left(), drain: true });
+    const status = await this.status();
+    this.#running = undefined;
+    await this.#close();
+    this.#state = 'stopped';
+    this.#lastStatus = { ...status, state: 'stopped' };
+    const { buffered } = status.ledger;
+    if (drained) this.#log.info({ event: 'sluice.stopped', buffered }, 'stopped; everything was delivered');
+    else
+      this.#log.warn(
+        { event: 'sluice.stopped', buffered, code: 'SHUTDOWN_INCOMPLETE' },
+        `stopped; ${buffered} messages stay in the buffer`,
+      );
+    this.emit('stopped');
+  }
+
+  /** Closes what is open, the newest first. One that fails does not keep the others from being closed. */
+  async #close(): Promise<void> {
+    for (const [what, close] of this.#closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#log.warn({ event: 'sluice.close', error: errorText(error) }, `${what} did not close cleanly`);
+      }
+    }
+  }
+
+  #describe(running: Running | undefined, stats: readonly ShardStats[]): SluiceStatus {
+    const { config } = this;
+    const forward = running?.forwarder.status();
+    const opening = running?.opening;
+    return {
+      version,
+      pid: process.pid,
+      startedAt: this.#startedAt.toISOString(),
+      state: this.#state,
+      listeners: running?.listeners.listening ?? [],
+      clients: running?.broker.clients().total ?? 0,
+      routes: config.routes.map(({ name, from, to }) => ({ name, from, to })),
+      buffer: {
+        store: config.buffer.store,
+        durability: opening?.durability.summary ?? '',
+        weak: opening?.durability.weak ?? [],
+        maxBytes: config.buffer.maxBytes,
+        bytes: stats.reduce((sum, shard) => sum + shard.bytes, 0),
+        error:
+          this.#report.bufferError ??
+          (running !== undefined && stats.length < running.store.shards ? 'the store does not answer' : undefined),
+        shards: stats.map((shard) => ({
+          shard: shard.shard,
+          owned: forward?.shards[shard.shard]?.owned ?? false,
+          head: shard.head,
+          released: shard.released,
+          buffered: shard.logMessages + shard.parkedMessages,
+          bytes: shard.bytes,
+          parked: shard.parked,
+          setAside: shard.setAside,
+        })),
+      },
+      kafka: {
+        brokers: config.kafka.brokers,
+        error: this.#report.kafkaError,
+        weak: this.#kafkaWeak,
+        lanes: (forward?.lanes ?? []).map((lane) => ({
+          topic: lane.topic,
+          partition: lane.partition,
+          queued: lane.queued,
+          inFlight: lane.inFlight,
+          error: this.#report.topicErrors.get(lane.topic),
+        })),
+      },
+      ledger: ledgerOf(stats),
+      counters: running === undefined ? {} : countersOf(running, forward),
+    };
+  }
+}
+
+function ledgerOf(stats: readonly ShardStats[]): LedgerStatus {
+  const ledger = {
+    accepted: 0,
+    buffered: 0,
+    delivered: 0,
+    deadLettered: 0,
+    expired: 0,
+    discarded: {} as Record<string, number>,
+  };
+  for (const { accepted, logMessages, parkedMessages, outcomes } of stats) {
+    ledger.accepted += accepted;
+    ledger.buffered += logMessages + parkedMessages;
+    ledger.delivered += outcomes.delivered;
+    ledger.deadLettered += outcomes.deadLettered;
+    ledger.expired += outcomes.expired;
+    for (const [rule, count] of Object.entries(outcomes.discarded)) {
+      ledger.discarded[rule] = (ledger.discarded[rule] ?? 0) + count;
+    }
+  }
+  const discarded = Object.values(ledger.discarded).reduce((sum, count) => sum + count, 0);
+  const settled = ledger.delivered + ledger.deadLettered + ledger.expired + discarded;
+  return { ...ledger, imbalance: ledger.accepted - ledger.buffered - settled };
+}
+
+function countersOf(running: Running, forward: ForwardStatus | undefined): Record<string, number> {
+  const { commits, ingest, broker } = running;
+  const sum = (name: keyof GroupCommit['counters']): number =>
+    commits.reduce((total, commit) => total + commit.counters[name], 0);
+  const { published, ...mqtt } = broker.counters;
+  return {
+    publishedQos0: published[0],
+    publishedQos1: published[1],
+    publishedQos2: published[2],
+    ...mqtt,
+    unrouted: ingest.counters.unrouted,
+    forbidden: ingest.counters.forbidden,
+    appends: sum('appends'),
+    appended: sum('messages'),
+    refused: sum('refused'),
+    droppedQos0: sum('droppedQos0') + mqtt.droppedQos0,
+    qos2Duplicates: sum('duplicates') + ingest.counters.qos2Duplicates,
+    records: forward?.counters.records ?? 0,
+    chunks: forward?.counters.chunks ?? 0,
+    requests: forward?.counters.requests ?? 0,
+    retries: forward?.counters.retries ?? 0,
+    tailOverflows: forward?.counters.tailOverflows ?? 0,
+  };
+}
+
+async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}

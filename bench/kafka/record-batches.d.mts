@@ -1,0 +1,4 @@
+export declare function readBatches(
+  buffer: Buffer,
+  onValue: (buffer: Buffer, start: number, end: number) => void,
+): bigint | undefined;

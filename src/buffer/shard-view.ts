@@ -35,26 +35,38 @@ export class ShardView {
   }
 
   /**
-   * The log stands like this now (`found`: before it was put right by opening it). Where something that was seen is gone,
-   * the lease is void: what its owner has in memory may not be in the log, and other messages may have taken the offsets.
+   * The log stood like this when the store answered (`found`: before it was put right by opening it). Where something is gone
+   * that had been seen before the store was asked, the lease is void: what its owner has in memory may not be in the log, and
+   * other messages may have taken the offsets. `seen` is this.seen from before a question whose answer took its time.
    */
-  learn(found: LogIdentity, now: LogIdentity = found): void {
-    const lost = lostOffsets(this.known, found, this.seen);
-    if (lost !== undefined) {
-      this.#held = undefined;
-      this.#note(lost);
-      this.seen = 0;
+  learn(found: LogIdentity, seen = this.seen): void {
+    if (this.#isOld(found)) {
+      const lost = lostOffsets(this.known, { ...this.known!, head: found.head }, seen);
+      if (lost !== undefined) this.#lose(lost);
+      return;
     }
+    this.adopt(found, found, seen);
+  }
+
+  /** As learn(), from an answer that is certainly newer than all before: the log was opened, or leased. */
+  adopt(found: LogIdentity, now: LogIdentity, seen = this.seen): void {
+    const lost = lostOffsets(this.known, found, seen);
+    if (lost !== undefined) this.#lose(lost);
     this.known = now;
   }
 
-  /** As learn(); gives what is lost of the offsets up to `knownHead`, and of what was found lost since the last call. */
-  reopened(found: LogIdentity, now: LogIdentity, knownHead: number): OffsetRange | undefined {
+  /** As adopt(); gives what is lost of the offsets up to `knownHead`, and of what was found lost since the last call. */
+  reopened(found: LogIdentity, now: LogIdentity, knownHead: number, seen = this.seen): OffsetRange | undefined {
     this.#note(lostOffsets(this.known, found, knownHead));
-    this.learn(found, now);
+    this.adopt(found, now, seen);
     const lost = this.#lost;
     this.#lost = undefined;
     return lost === undefined ? undefined : { from: lost.from, to: Math.max(lost.to, knownHead) };
+  }
+
+  /** The next reopened() tells this, too. */
+  remember(lost: OffsetRange): void {
+    this.#note(lost);
   }
 
   leased(token: number, settlements: number): void {
@@ -78,6 +90,19 @@ export class ShardView {
     held.last += 1;
     this.#numbers.set(change, { token: held.token, number: held.last });
     return held.last;
+  }
+
+  /** Two questions may be answered in another order than asked: an epoch that is known already, and not the last, is no news. */
+  #isOld(found: LogIdentity): boolean {
+    if (this.known?.origin !== found.origin) return false;
+    const last = found.epochs.at(-1)?.logId;
+    return last !== this.logId && this.known.epochs.some(({ logId }) => logId === last);
+  }
+
+  #lose(lost: OffsetRange): void {
+    this.#held = undefined;
+    this.#note(lost);
+    this.seen = 0;
   }
 
   #note(lost: OffsetRange | undefined): void {

@@ -269,7 +269,7 @@ export class LevelStore implements BufferStore {
     this.#parts = opened.map(({ part }) => part);
     for (const view of this.#views) {
       const { part, found } = opened[view.shard]!;
-      view.learn(found, part.log.identity());
+      view.adopt(found, part.log.identity());
       this.#committedHeads[view.shard] = part.log.append.head;
     }
   }

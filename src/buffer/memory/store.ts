@@ -141,7 +141,7 @@ export class MemoryStore implements BufferStore {
     const token = log.acquire(this.#processId, this.#now(), ttlMs);
     if (token === undefined) return undefined;
     const view = this.#view(shard);
-    view.learn(log.identity());
+    view.adopt(log.identity(), log.identity());
     view.leased(token, log.settle.settlements);
     return {
       shard,
@@ -241,7 +241,7 @@ export class MemoryStore implements BufferStore {
     this.#tokens.set(shard, token);
     const now = state.log.identity();
     if (!report) {
-      view.learn(found, now);
+      view.adopt(found, now);
       return { shard, epochs: now.epochs, head: now.head };
     }
     return { shard, epochs: now.epochs, head: now.head, missing: view.reopened(found, now, knownHead) };

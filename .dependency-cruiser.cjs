@@ -122,6 +122,8 @@ module.exports = {
       from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/(sluice|index|kafka-options)\\.ts$' },
       to: {
         path: '^src/(mqtt|ingest|buffer|forward|kafka|http|downlink|auth)/',
+        // The port of whoever publishes: an MQTT connection, HTTP, the embedding program.
+        pathNot: '^src/ingest/admission\\.ts$',
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -6,11 +6,13 @@ import { eventually } from '../support/eventually.ts';
 export interface Running {
   /** What it printed. */
   output(): string;
-  /** SIGTERM; gives the exit code. */
+  /** SIGTERM; gives the exit code, null when it had to be killed. */
   stop(): Promise<number | null>;
 }
 
 const STARTED_WITHIN_MS = 30_000;
+/** Longer than shutdownTimeout's 20 s. */
+const STOPPED_WITHIN_MS = 30_000;
 
 /** Runs the command and resolves once it says that it is running; rejects with what it printed when it ends instead. */
 export async function startCommand(
@@ -23,6 +25,8 @@ export async function startCommand(
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // A test that times out does not reach its stop().
+  process.once('exit', () => child.kill('SIGKILL'));
   let printed = '';
   const take = (chunk: Buffer): void => {
     printed += chunk.toString();
@@ -33,14 +37,17 @@ export async function startCommand(
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, 'exit');
       child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOPPED_WITHIN_MS);
       await ended;
+      clearTimeout(timer);
     }
     return child.exitCode;
   };
   try {
     await eventually(
       () => {
-        if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}:\n${printed}`);
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Error(`${command} ended with ${child.exitCode}:\n${printed}`);
         return printed.includes('is running');
       },
       STARTED_WITHIN_MS,

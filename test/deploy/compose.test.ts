@@ -15,6 +15,9 @@ import { freePort, startKafka, startRedis, type Kafka, type Redis } from '../sup
 import { mainFile } from '../support/sluice.ts';
 import { startCommand } from './command.ts';
 
+/** Start, delivery and shutdownTimeout, each with room. */
+const RUN_TIMEOUT_MS = 90_000;
+
 const run = promisify(execFile);
 const repository = fileURLToPath(new URL('../../', import.meta.url));
 const configFile = path.join(repository, 'deploy/compose/sluice.yaml');
@@ -201,31 +204,41 @@ describe('the configuration that compose mounts, against a real Redis and Kafka 
     expect(known.get('auto.create.topics.enable')).toBe('false');
   });
 
-  it('takes a message, has it in Kafka, is healthy and ends with code 0', async () => {
-    const port = await freePort();
-    const set = ['-c', configFile, '--set', `listeners.mqtt.port=${port}`, '--set', 'listeners.mqtt.host=127.0.0.1'];
-    const data = ['--set', 'listeners.ws=false', '--set', `buffer.path=${directory}`];
-    const env = { REDIS_URL: realRedis.url, KAFKA_BROKERS: realKafka.brokers[0]! };
-    const running = await startCommand(process.execPath, [mainFile, 'start', ...set, ...data], { cwd: directory, env });
-    try {
-      const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1' });
-      await client.publishAsync('devices/d1/telemetry', '{"celsius":21.5}', { qos: 1 });
-      await client.endAsync();
-      const status = () =>
-        run(process.execPath, [mainFile, 'status', '--json', ...set, ...data], { cwd: directory, env });
-      await expect
-        .poll(async () => (JSON.parse((await status()).stdout) as { ledger: { delivered: number } }).ledger.delivered, {
-          timeout: 20_000,
-        })
-        .toBe(1);
-    } finally {
-      expect(await running.stop(), running.output()).toBe(0);
-    }
-    for (const topic of ['iot.telemetry', 'mqtt.messages']) {
-      const records = await consume(realKafka.brokers, topic);
-      expect(records.map(({ key, value }) => [key?.toString(), value?.toString()])).toEqual([
-        ['d1', '{"celsius":21.5}'],
-      ]);
-    }
-  });
+  it(
+    'takes a message, has it in Kafka, is healthy and ends with code 0',
+    async () => {
+      const port = await freePort();
+      const set = ['-c', configFile, '--set', `listeners.mqtt.port=${port}`, '--set', 'listeners.mqtt.host=127.0.0.1'];
+      const data = ['--set', 'listeners.ws=false', '--set', `buffer.path=${directory}`];
+      const env = { REDIS_URL: realRedis.url, KAFKA_BROKERS: realKafka.brokers[0]! };
+      const running = await startCommand(process.execPath, [mainFile, 'start', ...set, ...data], {
+        cwd: directory,
+        env,
+      });
+      try {
+        const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1' });
+        await client.publishAsync('devices/d1/telemetry', '{"celsius":21.5}', { qos: 1 });
+        await client.endAsync();
+        const status = () =>
+          run(process.execPath, [mainFile, 'status', '--json', ...set, ...data], { cwd: directory, env });
+        await expect
+          .poll(
+            async () => (JSON.parse((await status()).stdout) as { ledger: { delivered: number } }).ledger.delivered,
+            {
+              timeout: 20_000,
+            },
+          )
+          .toBe(1);
+      } finally {
+        expect(await running.stop(), running.output()).toBe(0);
+      }
+      for (const topic of ['iot.telemetry', 'mqtt.messages']) {
+        const records = await consume(realKafka.brokers, topic);
+        expect(records.map(({ key, value }) => [key?.toString(), value?.toString()])).toEqual([
+          ['d1', '{"celsius":21.5}'],
+        ]);
+      }
+    },
+    RUN_TIMEOUT_MS,
+  );
 });

@@ -10,6 +10,9 @@ import { consume } from '../support/kcat.ts';
 import { freePort, sharedKafka, type SharedKafka } from '../support/services.ts';
 import { startCommand } from './command.ts';
 
+/** Start, delivery and shutdownTimeout, each with room. */
+const RUN_TIMEOUT_MS = 90_000;
+
 const run = promisify(execFile);
 const repository = fileURLToPath(new URL('../../', import.meta.url));
 const INSTALL_TIMEOUT_MS = 240_000;
@@ -58,29 +61,33 @@ describe('the published package, installed into an empty folder', () => {
     expect(stdout.trim()).toBe('function');
   });
 
-  it('runs without a configuration file and brings a message to Kafka', async () => {
-    const port = await freePort();
-    const clientId = `tarball-${port}`;
-    const env = {
-      SLUICE_LISTENERS_MQTT_PORT: String(port),
-      SLUICE_LISTENERS_WS_PORT: String(await freePort()),
-      SLUICE_KAFKA_BROKERS: kafka.brokers.join(','),
-    };
-    const running = await startCommand(command(), ['start'], { cwd: folder, env });
-    try {
-      const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId });
-      await client.publishAsync('any/topic', 'hello', { qos: 1 });
-      await client.endAsync();
-      const own = async (): Promise<(string | undefined)[]> => {
-        // The topic is made by the first delivery.
-        const records = await consume(kafka.brokers, 'mqtt.messages').catch(() => []);
-        return records.filter(({ key }) => key?.toString() === clientId).map(({ value }) => value?.toString());
+  it(
+    'runs without a configuration file and brings a message to Kafka',
+    async () => {
+      const port = await freePort();
+      const clientId = `tarball-${port}`;
+      const env = {
+        SLUICE_LISTENERS_MQTT_PORT: String(port),
+        SLUICE_LISTENERS_WS_PORT: String(await freePort()),
+        SLUICE_KAFKA_BROKERS: kafka.brokers.join(','),
       };
-      await expect.poll(own, { timeout: 20_000, interval: 200 }).toEqual(['hello']);
-      const { stdout } = await run(command(), ['status'], { cwd: folder, env });
-      expect(stdout).toContain('delivered 1');
-    } finally {
-      expect(await running.stop(), running.output()).toBe(0);
-    }
-  });
+      const running = await startCommand(command(), ['start'], { cwd: folder, env });
+      try {
+        const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId });
+        await client.publishAsync('any/topic', 'hello', { qos: 1 });
+        await client.endAsync();
+        const own = async (): Promise<(string | undefined)[]> => {
+          // The topic is made by the first delivery.
+          const records = await consume(kafka.brokers, 'mqtt.messages').catch(() => []);
+          return records.filter(({ key }) => key?.toString() === clientId).map(({ value }) => value?.toString());
+        };
+        await expect.poll(own, { timeout: 20_000, interval: 200 }).toEqual(['hello']);
+        const { stdout } = await run(command(), ['status'], { cwd: folder, env });
+        expect(stdout).toContain('delivered 1');
+      } finally {
+        expect(await running.stop(), running.output()).toBe(0);
+      }
+    },
+    RUN_TIMEOUT_MS,
+  );
 });

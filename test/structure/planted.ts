@@ -174,6 +174,10 @@ export const planted: Planted[] = [
   { what: 'mqtt that takes types of ingest', files: arrow('mqtt/a.ts', 'ingest/b.ts', usesType) },
   { what: 'mqtt that answers what ingest admits', files: arrow('mqtt/a.ts', 'ingest/admission.ts') },
   {
+    what: 'a front of the library that answers what ingest admits',
+    files: arrow('library-publish.ts', 'ingest/admission.ts'),
+  },
+  {
     what: 'ioredis in the Redis stores',
     files: { 'src/buffer/redis/a.ts': usesPackage('ioredis'), 'src/mqtt/sessions/redis.ts': usesPackage('ioredis') },
   },

@@ -1,0 +1,274 @@
+/** The MQTT broker: aedes with admission in front of every publish, and sessions that outlive the process. */
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { Aedes, type AedesOptions } from 'aedes';
+import type { Message } from '../message.ts';
+import {
+  attach,
+  Connection,
+  connectionOf,
+  type BrokerCore,
+  type ConnectionInfo,
+  type MqttCounters,
+} from './connection.ts';
+import type { MqttEvents } from './events.ts';
+import { guardBroker, guardClient } from './patches/barrier.ts';
+import {
+  assertInternals,
+  type AedesBroker,
+  type AedesClient,
+  type Done,
+  type PublishPacket,
+} from './patches/internals.ts';
+import { keepAliveWhileRead } from './patches/keep-alive.ts';
+import { bareBrokerMaps, bareClientMaps } from './patches/maps.ts';
+import { interceptPackets } from './patches/packets.ts';
+import { keepSuccessors } from './patches/takeover.ts';
+import { Wills } from './patches/wills.ts';
+import { PublishAdmission } from './publish-admission.ts';
+import type { Sessions } from './sessions.ts';
+import { ReasonCode } from './wire.ts';
+
+export interface MqttBrokerOptions {
+  readonly ingest: BrokerCore['ingest'];
+  readonly sessions: Sessions;
+  readonly limits: {
+    readonly maxPacketSizeBytes: number;
+    readonly connectTimeoutMs: number;
+    /**
+     * What may wait in the socket of a subscriber that reads too slowly. Beyond it QoS 0 messages pass it by; for a message
+     * of QoS 1 or 2 it is disconnected, and its session keeps what follows. Default 8 MiB.
+     */
+    readonly subscriberBufferBytes?: number;
+    /** A client whose socket takes nothing for this long is disconnected. Default 5 s. */
+    readonly drainTimeoutMs?: number;
+  };
+  readonly events: MqttEvents;
+  /** Least time that a client which was closed for an outage has to come back before its will is sent. Default 30 s. */
+  readonly willGraceMs?: number;
+  /** Wills of a process that died are sent by the next one after this time, unless their clients come back. Default 24 s. */
+  readonly willSweepMs?: number;
+}
+
+export interface MqttBroker {
+  /** Takes a connection from a listener; what is read from the stream is MQTT from the first byte. */
+  handle(stream: Duplex, info: ConnectionInfo): void;
+  /** To MQTT subscribers, retained where asked. The caller has admitted the message: this does not put it into the buffer. */
+  publish(message: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain'>): Promise<void>;
+  /** Stops reading: nothing more is admitted, what is admitted can still be acknowledged. */
+  stopReading(): void;
+  /** Ends every connection for our reasons: wills are held, and clients of MQTT 5 told why. */
+  disconnectAll(reasonCode: number): Promise<void>;
+  /** After stopReading() and the commits it left: tells clients of MQTT 5 (0x8B), ends the connections, closes the sessions. */
+  close(): Promise<void>;
+  readonly counters: MqttCounters;
+  /** Clients now connected, by protocol version. */
+  clients(): { readonly total: number; readonly v31: number; readonly v311: number; readonly v5: number };
+  /** Wills that wait for the buffer. */
+  readonly pendingWills: number;
+}
+
+/** Aliases that a client of MQTT 5 may set for its topics. */
+const TOPIC_ALIASES = 32;
+const CLOSE_TIMEOUT_MS = 2_000;
+
+export async function createBroker(options: MqttBrokerOptions): Promise<MqttBroker> {
+  const broker = new Broker(options);
+  await broker.listen();
+  return broker;
+}
+
+class Broker implements MqttBroker {
+  readonly #options: MqttBrokerOptions;
+  readonly #aedes: AedesBroker;
+  readonly #core: BrokerCore;
+  readonly #wills: Wills;
+  readonly #connections = new Set<Connection>();
+  readonly #subscriberBufferBytes: number;
+  #stopping = false;
+  readonly counters: MqttCounters = {
+    published: [0, 0, 0],
+    acknowledged: 0,
+    refusedConnections: 0,
+    refusedQos0: 0,
+    undelivered: 0,
+    willsSent: 0,
+    faults: 0,
+  };
+
+  constructor(options: MqttBrokerOptions) {
+    this.#options = options;
+    const { limits, sessions } = options;
+    const willSweepMs = options.willSweepMs ?? 24_000;
+    this.#subscriberBufferBytes = limits.subscriberBufferBytes ?? 8 * 2 ** 20;
+    const aedesOptions: AedesOptions = {
+      id: brokerId(),
+      mq: sessions.emitter,
+      persistence: sessions.persistence,
+      heartbeatInterval: willSweepMs / 4,
+      connectTimeout: limits.connectTimeoutMs,
+      drainTimeout: limits.drainTimeoutMs ?? 5_000,
+      maximumPacketSize: limits.maxPacketSizeBytes,
+      topicAliasMaximum: TOPIC_ALIASES,
+      // [MQTT-3.1.3-5] names the least that a server must allow; ids of MQTT 3.1 are no reason to be stricter.
+      maxClientsIdLength: 65_535,
+    };
+    this.#aedes = new Aedes(aedesOptions) as unknown as AedesBroker;
+    assertInternals(this.#aedes);
+    bareBrokerMaps(this.#aedes);
+    keepSuccessors(this.#aedes);
+    this.#core = {
+      aedes: this.#aedes,
+      ingest: options.ingest,
+      counters: this.counters,
+      events: {
+        ...options.events,
+        fault: (where, error) => {
+          this.counters.faults++;
+          options.events.fault(where, error);
+        },
+      },
+      silent: sessions.silent,
+    };
+    guardBroker(this.#aedes, this.#core.events.fault);
+    this.#wills = new Wills(this.#core, sessions.wills, {
+      graceMs: options.willGraceMs ?? 30_000,
+      sweepMs: willSweepMs,
+    });
+    sessions.persistence.wills = this.#wills;
+    Object.assign(this.#aedes, {
+      authorizePublish: this.#authorizePublish,
+      authorizeForward: this.#authorizeForward,
+    });
+    this.#aedes.on('client', this.#clientRegistered);
+    const failed = (client: AedesClient, error: Error): void => {
+      const { info } = connectionOf(client);
+      this.#core.events.connectionFailed(client.id ?? '', info.remoteAddress, error);
+    };
+    this.#aedes.on('clientError', failed);
+    this.#aedes.on('connectionError', failed);
+  }
+
+  async listen(): Promise<void> {
+    await this.#aedes.listen();
+    this.#wills.install();
+  }
+
+  handle(stream: Duplex, info: ConnectionInfo): void {
+    if (this.#stopping) {
+      stream.destroy();
+      return;
+    }
+    const client = this.#aedes.handle(stream);
+    const connection = new Connection(this.#core, client, info);
+    attach(connection);
+    this.#connections.add(connection);
+    bareClientMaps(client);
+    guardClient(connection);
+    interceptPackets(connection);
+    stream.once('close', () => this.#closed(connection));
+  }
+
+  publish(message: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain'>): Promise<void> {
+    const { topic, payload, qos, retain } = message;
+    return new Promise((resolve, reject) => {
+      const done: Done = (error) => (error ? reject(error) : resolve());
+      this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, null, done);
+    });
+  }
+
+  stopReading(): void {
+    this.#stopping = true;
+    for (const { client } of this.#connections) client.pause();
+  }
+
+  async disconnectAll(reasonCode: number): Promise<void> {
+    const closed = [...this.#connections].map(
+      (connection) => new Promise<void>((resolve) => connection.client.conn.once('close', () => resolve())),
+    );
+    for (const connection of this.#connections) connection.end(reasonCode);
+    await withinTime(Promise.all(closed), CLOSE_TIMEOUT_MS);
+    for (const { client } of this.#connections) client.conn.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.stopReading();
+    this.#wills.stop();
+    await this.disconnectAll(ReasonCode.serverShuttingDown);
+    await withinTime(new Promise<void>((resolve) => this.#aedes.close(() => resolve())), CLOSE_TIMEOUT_MS);
+    await this.#options.sessions.close();
+  }
+
+  clients(): { total: number; v31: number; v311: number; v5: number } {
+    const count = { total: 0, v31: 0, v311: 0, v5: 0 };
+    for (const { client, publisher } of this.#connections) {
+      if (publisher === undefined || client.closed) continue;
+      count.total++;
+      if (client.version === 5) count.v5++;
+      else if (client.version === 4) count.v311++;
+      else count.v31++;
+    }
+    return count;
+  }
+
+  get pendingWills(): number {
+    return this.#wills.pending;
+  }
+
+  /** Called for each PUBLISH of a client, before aedes acknowledges or publishes it. Never for a will: see patches/wills.ts. */
+  readonly #authorizePublish = (client: AedesClient, packet: PublishPacket, done: Done): void => {
+    const connection = connectionOf(client);
+    const { publisher } = connection;
+    if (publisher === undefined || connection.ending) return;
+    this.counters.published[packet.qos]++;
+    this.#core.ingest.admit(new PublishAdmission(connection, publisher, packet, done));
+  };
+
+  /** Called before a message is written to a subscriber, and for each queued one of a session that resumes. */
+  readonly #authorizeForward = (
+    client: AedesClient,
+    packet: PublishPacket & { brokerId: string | null },
+  ): PublishPacket | null => {
+    const connection = connectionOf(client);
+    // A queued or retained message: aedes reads those no faster than they are taken, and would delete what is refused here.
+    if (packet.messageId !== undefined || packet.brokerId === null) return packet;
+    if (!connection.ending && client.conn.writableLength <= this.#subscriberBufferBytes) return packet;
+    this.counters.undelivered++;
+    if (packet.qos > 0 && !connection.ending) {
+      connection.endedByUs = true;
+      client.emit('error', new Error('the subscriber does not read fast enough'));
+    }
+    return null;
+  };
+
+  readonly #clientRegistered = (client: AedesClient): void => {
+    const connection = connectionOf(client);
+    connection.publisher = this.#options.ingest.publisher(client.id, '', client._cleanStart);
+    connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
+    keepAliveWhileRead(connection);
+    if (this.#stopping) connection.end(ReasonCode.serverShuttingDown);
+  };
+
+  #closed(connection: Connection): void {
+    this.#connections.delete(connection);
+    const { client, publisher } = connection;
+    if (publisher === undefined) return;
+    this.#wills.closed(client);
+    // The session ends with the connection, and with it what its QoS 2 packet ids meant [MQTT-3.1.2-23].
+    if (client.clean && publisher.qos2.size > 0) this.#options.ingest.forgetQos2(publisher, ignore);
+  }
+}
+
+const ignore = { committed() {}, refused() {}, dropped() {} };
+
+/** Ids of later processes sort behind: LevelDB keeps the queue of a session in the order of broker id and counter. */
+function brokerId(): string {
+  return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(8).toString('hex')}`;
+}
+
+async function withinTime(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}

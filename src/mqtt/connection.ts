@@ -1,0 +1,239 @@
+/**
+ * One MQTT connection: who publishes over it, what it is answered, and how it ends. Acknowledgements are written here and
+ * not by aedes, which writes a PUBREC only after delivery to subscribers: then a slow subscriber would delay it, and it would
+ * come behind later ones.
+ *
+ *     PUBLISH -> aedes -> authorizePublish -> ingest.admit -> committed -> acknowledge, then deliver to subscribers, in turn
+ *                                                 └─> refused -> no acknowledgement, ever; the connection ends
+ */
+import type { Ingest } from '../ingest/ingest.ts';
+import type { Publisher } from '../ingest/admission.ts';
+import { errorText, type SluiceError } from '../errors.ts';
+import type { MqttEvents } from './events.ts';
+import type { AedesBroker, AedesClient, Done, PublishPacket } from './patches/internals.ts';
+import { disconnect, publishAcknowledgement, ReasonCode } from './wire.ts';
+
+/** Where a connection comes from. */
+export interface ConnectionInfo {
+  readonly listener: 'mqtt' | 'mqtts' | 'ws' | 'wss';
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Of a client certificate that an authority of the listener has signed. */
+  readonly certificate?: { readonly subject: Readonly<Record<string, string>>; readonly fingerprint256: string };
+}
+
+/** What the broker counts. */
+export interface MqttCounters {
+  /** PUBLISH packets that came, by QoS. */
+  readonly published: [number, number, number];
+  /** PUBACK and PUBREC that went. */
+  acknowledged: number;
+  /** Connections that were closed because the buffer did not take what they brought. */
+  refusedConnections: number;
+  /** QoS 0 messages that were refused; MQTT subscribers had them. Those that were dropped for want of room the commit counts. */
+  refusedQos0: number;
+  /** Messages not forwarded to a subscriber that does not read. */
+  undelivered: number;
+  willsSent: number;
+  /** Faults of session store, emitter and broker that were kept from the clients. */
+  faults: number;
+}
+
+/** What the connections of a broker share. */
+export interface BrokerCore {
+  readonly aedes: AedesBroker;
+  readonly ingest: Pick<Ingest, 'publisher' | 'admit' | 'releaseQos2' | 'forgetQos2'>;
+  readonly counters: MqttCounters;
+  readonly events: MqttEvents;
+  readonly silent: ((topic: string, qos: number) => boolean) | undefined;
+}
+
+/** Who waits for the commit that forgets a QoS 2 packet id. */
+export type ReleaseWaiter = Parameters<Ingest['releaseQos2']>[2];
+
+/** How long a closed client may take to read why. */
+const LINGER_MS = 1_000;
+
+interface Delivery {
+  readonly packet: PublishPacket;
+  readonly done: Done;
+}
+
+export class Connection {
+  readonly client: AedesClient;
+  readonly core: BrokerCore;
+  readonly info: ConnectionInfo;
+  /** From the moment the broker took the client in: nothing it publishes comes earlier. */
+  publisher: Publisher | undefined;
+  /** PUBRELs that wait for their commit. */
+  releases = 0;
+  /** We end it; nothing is read or answered any more. */
+  ending = false;
+  /** It ends for our reasons: the client is well as far as we know, and its will is held (see patches/wills.ts). */
+  endedByUs = false;
+  willToken: string | undefined;
+  /** 1.5 times what the client promised, 0 without keep alive. */
+  keepAliveMs = 0;
+  /** The will is not sent yet: its delay or its grace runs. */
+  willHeld = false;
+  #corked = false;
+  readonly #deliveries: Delivery[] = [];
+  #delivering = false;
+  #inLoop = false;
+  #finishedInLoop = false;
+
+  constructor(core: BrokerCore, client: AedesClient, info: ConnectionInfo) {
+    this.core = core;
+    this.client = client;
+    this.info = info;
+  }
+
+  /** Something of this client waits for the buffer. */
+  get waitsForStore(): boolean {
+    return this.releases > 0 || (this.publisher !== undefined && this.publisher.pending > 0);
+  }
+
+  /** The publish is durable, or on no route: acknowledges it and hands it to the subscribers. */
+  accepted(packet: PublishPacket, duplicate: boolean, done: Done): void {
+    if (packet.qos > 0) {
+      this.write(publishAcknowledgement(packet.qos === 1 ? 1 : 2, packet.messageId ?? 0));
+      this.core.counters.acknowledged++;
+    }
+    this.pass(packet, duplicate, done);
+  }
+
+  /** To the subscribers, without an acknowledgement. `duplicate`: not even there. */
+  pass(packet: PublishPacket, duplicate: boolean, done: Done): void {
+    // aedes is neither to acknowledge nor to publish it: handlers/publish.js does neither to what was not authorized.
+    packet._notAuthorized = true;
+    // DUP is a matter between the publisher and us [MQTT-3.3.1-3].
+    packet.dup = false;
+    if (duplicate) this.#readOn(done);
+    else this.#deliver({ packet, done });
+  }
+
+  /** Not stored, or not certainly: the client is to send it again, over a new connection. */
+  refuse(error: SluiceError): void {
+    if (this.endedByUs || this.client.closed) return;
+    this.core.counters.refusedConnections++;
+    this.core.events.connectionRefused(this.client.id, error);
+    this.end(error.code === 'STORE_FULL' ? ReasonCode.quotaExceeded : ReasonCode.serverUnavailable);
+  }
+
+  /** Ends the connection for our reasons; a client of MQTT 5 is told which. */
+  end(reasonCode: number): void {
+    if (this.ending || this.client.closed) return;
+    this.endedByUs = true;
+    this.#end(this.client.version === 5 && this.client.connected ? disconnect(reasonCode) : undefined);
+  }
+
+  /** Ends the connection because of what the client did; `farewell` goes out first. */
+  reject(farewell: Buffer | undefined): void {
+    if (this.ending || this.client.closed) return;
+    this.#end(farewell);
+  }
+
+  /** What cannot wait for its turn in the socket's buffer is never written: answers are small and their number bounded. */
+  write(bytes: Buffer): void {
+    const { conn, closed } = this.client;
+    if (closed || this.ending || conn.destroyed || !conn.writable) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      conn.cork();
+      process.nextTick(this.#uncork);
+    }
+    conn.write(bytes);
+  }
+
+  /** Counts a packet in that sluice answers instead of aedes; the function returned counts it out. */
+  begin(): () => void {
+    const { client } = this;
+    client._parsingBatch++;
+    if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh();
+    return () => this.#readOn(client._nextBatch);
+  }
+
+  #end(farewell: Buffer | undefined): void {
+    const { client } = this;
+    const { conn } = client;
+    this.ending = true;
+    client.pause();
+    const close = (): void => client.close();
+    const timer = setTimeout(close, LINGER_MS);
+    conn.once('close', () => clearTimeout(timer));
+    // Reading goes on, into nothing: a socket closed with unread bytes in it is reset, and the farewell lost with it.
+    conn.removeAllListeners('readable');
+    conn.resume();
+    if (farewell === undefined) conn.end();
+    else conn.end(farewell);
+  }
+
+  readonly #uncork = (): void => {
+    this.#corked = false;
+    this.client.conn.uncork();
+  };
+
+  /** Lets aedes read on, once the client has read enough of its acknowledgements. */
+  #readOn(done: Done): void {
+    if (!this.client.closed && this.client.conn.writableNeedDrain) this.client.waitForDrain(() => done());
+    else done();
+  }
+
+  /** One after another: order among subscribers follows the order of acknowledgements. */
+  #deliver(delivery: Delivery): void {
+    this.#deliveries.push(delivery);
+    if (this.#delivering) return;
+    this.#delivering = true;
+    this.#next();
+  }
+
+  #next(): void {
+    this.#inLoop = true;
+    do {
+      this.#finishedInLoop = false;
+      const delivery = this.#deliveries[0];
+      if (delivery === undefined) {
+        this.#delivering = false;
+        break;
+      }
+      this.#publish(delivery.packet);
+    } while (this.#finishedInLoop);
+    this.#inLoop = false;
+  }
+
+  #publish(packet: PublishPacket): void {
+    const { aedes, silent } = this.core;
+    // A shorter way past aedes, where nobody listens and nothing is kept: most of what goes to Kafka.
+    if (silent !== undefined && !packet.retain && silent(packet.topic, packet.qos)) {
+      this.#published();
+      return;
+    }
+    try {
+      aedes.publish(packet, this.client, this.#published);
+    } catch (error) {
+      this.#published(error instanceof Error ? error : new Error(errorText(error)));
+    }
+  }
+
+  readonly #published = (error?: Error | null): void => {
+    // It is acknowledged and on its way to Kafka: what subscribers miss is no reason to close the publisher.
+    if (error) this.core.events.fault('delivery', error);
+    const delivery = this.#deliveries.shift();
+    if (delivery !== undefined) this.#readOn(delivery.done);
+    if (this.#inLoop) this.#finishedInLoop = true;
+    else this.#next();
+  };
+}
+
+const connections = new WeakMap<AedesClient, Connection>();
+
+export function attach(connection: Connection): void {
+  connections.set(connection.client, connection);
+}
+
+/** Every client of the broker has one: they are attached before the first byte is read. */
+export function connectionOf(client: AedesClient): Connection {
+  const connection = connections.get(client);
+  if (connection === undefined) throw new Error('a client without a connection');
+  return connection;
+}

@@ -1,0 +1,13 @@
+import type { SluiceError } from '../errors.ts';
+
+/** What the broker tells its owner. Nothing here is fatal, and nothing needs an answer. */
+export interface MqttEvents {
+  /** A fault of broker, session store, emitter or certificates, kept from the clients as far as possible. */
+  readonly fault: (where: string, error: unknown) => void;
+  /** A connection was closed because the buffer did not take its messages; the device resends. */
+  readonly connectionRefused: (clientId: string, error: SluiceError) => void;
+  /** A connection was closed for what it sent (or did not send). clientId is '' before CONNECT. */
+  readonly connectionFailed: (clientId: string, remoteAddress: string, error: Error) => void;
+  /** A will can never be accepted: its topic is the broker's own. */
+  readonly willForbidden: (clientId: string, topic: string) => void;
+}

@@ -1,0 +1,74 @@
+/** Starts the listeners that are configured; all of them or none. */
+import { ConnectionGate } from './gate.ts';
+import type { Handle, ListenerContext, Listening } from './listening.ts';
+import { startTcp, type TcpListenerOptions } from './tcp.ts';
+import { startTls, type TlsListenerOptions } from './tls.ts';
+import { startWs, startWss, type WsListenerOptions, type WssListenerOptions } from './ws.ts';
+
+export type { Listening } from './listening.ts';
+
+export interface ListenersOptions {
+  readonly mqtt?: TcpListenerOptions | undefined;
+  readonly mqtts?: TlsListenerOptions | undefined;
+  readonly ws?: WsListenerOptions | undefined;
+  readonly wss?: WssListenerOptions | undefined;
+}
+
+export interface ListenerSurroundings extends Pick<ListenerContext, 'clientFault' | 'fault'> {
+  readonly limits: {
+    readonly connections: number;
+    readonly maxPacketSizeBytes: number;
+    readonly connectTimeoutMs: number;
+  };
+}
+
+export interface Listeners {
+  readonly listening: readonly Listening[];
+  readonly connections: { readonly open: number; readonly turnedAway: number };
+  /** No new connections; those that are open go on. */
+  stopAccepting(): Promise<void>;
+  /** Ends what is left of connections, those included that never got to MQTT. */
+  close(): Promise<void>;
+}
+
+/** @throws SluiceError LISTENER_FAILED; nothing listens then */
+export async function startListeners(
+  options: ListenersOptions,
+  handle: Handle,
+  surroundings: ListenerSurroundings,
+): Promise<Listeners> {
+  const { limits, clientFault, fault } = surroundings;
+  const gate = new ConnectionGate(limits.connections);
+  const context: ListenerContext = {
+    gate,
+    handle,
+    clientFault,
+    fault,
+    handshakeTimeoutMs: limits.connectTimeoutMs,
+    maxPacketSizeBytes: limits.maxPacketSizeBytes,
+  };
+  const starts: Promise<Listening>[] = [];
+  if (options.mqtt !== undefined) starts.push(startTcp(options.mqtt, context));
+  if (options.mqtts !== undefined) starts.push(startTls(options.mqtts, context));
+  if (options.ws !== undefined) starts.push(startWs(options.ws, context));
+  if (options.wss !== undefined) starts.push(startWss(options.wss, context));
+  const results = await Promise.allSettled(starts);
+  const listening = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const failure = results.find((result) => result.status === 'rejected');
+  const stopAccepting = async (): Promise<void> => {
+    await Promise.all(listening.map((each) => each.close()));
+  };
+  if (failure !== undefined) {
+    await stopAccepting();
+    throw failure.reason;
+  }
+  return {
+    listening,
+    connections: gate,
+    stopAccepting,
+    close: async () => {
+      await stopAccepting();
+      gate.destroyAll();
+    },
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * What aedes sees as its persistence. In front of a session store it makes sure that no error and no hang of the store ends
+ * the process or leaves a client without an answer:
+ * - every call ends in time;
+ * - where an answer to a client depends on it (CONNACK, SUBACK, UNSUBACK), the error goes to aedes, which closes the client;
+ * - where only the delivery to other sessions depends on it, the error is reported and delivery goes on without the store:
+ *   aedes would close the publisher for it, or emit 'error' and never call back (enqueueOffline).
+ * Two things never reach the store: QoS 2 packet ids, which are the buffer's (see ingest), and wills (see patches/wills.ts).
+ */
+import { Readable } from 'node:stream';
+import { errorText } from '../../errors.ts';
+import type { AedesBroker, AedesClient, Subscription, WillPacket } from '../patches/internals.ts';
+import { Deadline } from './deadline.ts';
+import type { ClientRef, InnerPersistence, MatchedSubscription, QueuedPacket } from './inner.ts';
+
+/** The session store did not do what an answer depends on. */
+export class SessionStoreError extends Error {
+  constructor(operation: string, cause: unknown) {
+    super(`session store: ${operation}: ${errorText(cause)}`, { cause });
+    this.name = 'SessionStoreError';
+  }
+}
+
+export interface WillRecorder {
+  /** The CONNECT of this client carried a will. */
+  put(client: AedesClient, will: WillPacket): Promise<void>;
+  /** It connects: what an earlier connection left is void. */
+  forget(client: AedesClient): Promise<void>;
+}
+
+export class GuardedPersistence {
+  readonly #inner: InnerPersistence;
+  readonly #fault: (where: string, error: unknown) => void;
+  readonly #deadline: Deadline;
+  /** Set before the broker listens. */
+  wills: WillRecorder | undefined;
+
+  constructor(inner: InnerPersistence, timeoutMs: number, fault: (where: string, error: unknown) => void) {
+    this.#inner = inner;
+    this.#fault = fault;
+    this.#deadline = new Deadline(timeoutMs, () => new Error(`no answer within ${timeoutMs} ms`));
+  }
+
+  /** aedes looks at the constructor's name: this must be an async function. */
+  async setup(broker: AedesBroker): Promise<void> {
+    await this.#inner.setup(broker);
+  }
+
+  async destroy(): Promise<void> {
+    await this.#inner.destroy();
+  }
+
+  // What an answer depends on.
+
+  subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
+    return this.#needed('read a session', () => this.#inner.subscriptionsByClient(client));
+  }
+
+  cleanSubscriptions(client: ClientRef): Promise<unknown> {
+    return this.#needed('clean a session', () => this.#inner.cleanSubscriptions(client));
+  }
+
+  addSubscriptions(client: ClientRef, subscriptions: Subscription[]): Promise<unknown> {
+    return this.#needed('store a subscription', () => this.#inner.addSubscriptions(client, subscriptions));
+  }
+
+  removeSubscriptions(client: ClientRef, filters: string[]): Promise<unknown> {
+    return this.#needed('remove a subscription', () => this.#inner.removeSubscriptions(client, filters));
+  }
+
+  putWill(client: AedesClient, will: WillPacket): Promise<void> {
+    return this.#needed('store a will', () => this.wills?.put(client, will) ?? Promise.resolve());
+  }
+
+  /**
+   * Called with a client when it connects, and with `{ id, brokerId }` when a connection has ended. The latter is not
+   * followed: by then the will may be that of the client's next connection, and it may still have to be sent.
+   */
+  async delWill(client: AedesClient | { id: string; brokerId: string }): Promise<void> {
+    if (!('conn' in client)) return;
+    await this.#tried('remove a will', () => this.wills?.forget(client) ?? Promise.resolve(), undefined);
+  }
+
+  // What only delivery to sessions depends on.
+
+  storeRetained(packet: QueuedPacket): Promise<unknown> {
+    return this.#tried('store a retained message', () => this.#inner.storeRetained(packet), undefined);
+  }
+
+  subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
+    return this.#inner.subscriptionsByTopic(topic).then(atLeastQos1, (error: unknown) => {
+      this.#fault('session store: find sessions', error);
+      return [];
+    });
+  }
+
+  async outgoingEnqueue(subscription: { clientId: string }, packet: QueuedPacket): Promise<void> {
+    await this.#tried('queue a message', () => this.#inner.outgoingEnqueue(subscription, packet), undefined);
+  }
+
+  async outgoingEnqueueCombi(subscriptions: readonly { clientId: string }[], packet: QueuedPacket): Promise<void> {
+    if (subscriptions.length === 0) return;
+    await this.#tried('queue a message', () => this.#inner.outgoingEnqueueCombi(subscriptions, packet), undefined);
+  }
+
+  async outgoingUpdate(client: ClientRef, packet: QueuedPacket): Promise<void> {
+    await this.#tried(
+      'update a queued message',
+      () => this.#inner.outgoingUpdate(client, packet),
+      undefined,
+      isUnknownPacket,
+    );
+  }
+
+  /** Without a packet id it means a message that was not forwarded just now: that stays in the queue. */
+  async outgoingClearMessageId(client: ClientRef, packet: { messageId?: number }): Promise<QueuedPacket | undefined> {
+    if (packet.messageId === undefined) return undefined;
+    return this.#tried('remove a queued message', () => this.#inner.outgoingClearMessageId(client, packet), undefined);
+  }
+
+  outgoingStream(client: ClientRef): Readable {
+    return this.#stream('read queued messages', () => this.#inner.outgoingStream(client));
+  }
+
+  createRetainedStreamCombi(filters: string[]): Readable {
+    return this.#stream('read retained messages', () => this.#inner.createRetainedStreamCombi(filters));
+  }
+
+  async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
+    return this.#inner.countOffline();
+  }
+
+  /** aedes' own look for wills of dead brokers; patches/wills.ts does it. */
+  streamWill(): Readable {
+    return Readable.from([]);
+  }
+
+  // QoS 2: patches/packets.ts and Connection answer PUBREL and PUBLISH, so aedes never asks.
+
+  async incomingStorePacket(): Promise<void> {
+    throw new Error('QoS 2 packet ids are kept by the buffer');
+  }
+  async incomingGetPacket(): Promise<void> {
+    throw new Error('QoS 2 packet ids are kept by the buffer');
+  }
+  async incomingDelPacket(): Promise<void> {
+    throw new Error('QoS 2 packet ids are kept by the buffer');
+  }
+
+  async #needed<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#deadline.bound(run());
+    } catch (error) {
+      this.#fault(`session store: ${operation}`, error);
+      throw new SessionStoreError(operation, error);
+    }
+  }
+
+  async #tried<T, Else>(
+    operation: string,
+    run: () => Promise<T>,
+    otherwise: Else,
+    expected?: (error: unknown) => boolean,
+  ): Promise<T | Else> {
+    try {
+      return await this.#deadline.bound(run());
+    } catch (error) {
+      if (expected?.(error) !== true) this.#fault(`session store: ${operation}`, error);
+      return otherwise;
+    }
+  }
+
+  /** Ends early where the store fails: aedes listens to no error of these streams. */
+  #stream(operation: string, open: () => AsyncIterable<QueuedPacket>): Readable {
+    const fault = this.#fault;
+    const deadline = this.#deadline;
+    async function* read(): AsyncIterable<QueuedPacket> {
+      try {
+        const iterator = open()[Symbol.asyncIterator]();
+        for (;;) {
+          const next = await deadline.bound(Promise.resolve(iterator.next()));
+          if (next.done === true) return;
+          yield next.value;
+        }
+      } catch (error) {
+        fault(`session store: ${operation}`, error);
+      }
+    }
+    return Readable.from(read());
+  }
+}
+
+/** QoS 0 is not queued. After a restart both libraries hold QoS 0 subscriptions in the index of those that are. */
+function atLeastQos1(subscriptions: MatchedSubscription[]): MatchedSubscription[] {
+  return subscriptions.every(({ qos }) => qos > 0) ? subscriptions : subscriptions.filter(({ qos }) => qos > 0);
+}
+
+/** A PUBREC for a packet id that is not known: answered with PUBREL all the same, and no fault of the store. */
+function isUnknownPacket(error: unknown): boolean {
+  return error instanceof Error && (error.message === 'no such packet' || error.message === 'unknown key');
+}

@@ -1,0 +1,155 @@
+/**
+ * Sessions in Redis: aedes-persistence-redis 11.2 and mqemitter-redis 7.2, so that several processes share them. Keys carry
+ * the namespace as ioredis' keyPrefix, channels as the emitter's own prefix.
+ */
+import { createRequire } from 'node:module';
+import { Redis } from 'ioredis';
+import type { InnerPersistence, QueuedPacket } from './inner.ts';
+import { decodeWill, encodeWill, type StoredWill, type WillStore } from './will-store.ts';
+
+const require = createRequire(import.meta.url);
+
+const AsyncRedisPersistence = require('aedes-persistence-redis/asyncPersistence.js') as new (options: {
+  conn: Redis;
+  packetTTL: (packet: QueuedPacket) => number;
+}) => InnerPersistence;
+
+export interface RedisEmitter {
+  readonly state: NodeJS.EventEmitter;
+  close(done: () => void): void;
+}
+
+const { MQEmitterRedisPrefix } = require('mqemitter-redis') as {
+  MQEmitterRedisPrefix: new (
+    prefix: string,
+    options: {
+      subConn: Redis;
+      pubConn: Redis;
+      matchEmptyLevels: boolean;
+      separator: string;
+      wildcardOne: string;
+      wildcardSome: string;
+    },
+  ) => RedisEmitter;
+};
+
+/** A queued message nobody fetched for this long is void: sessions of MQTT 3.1.1 never end by themselves. */
+const QUEUED_MAX_SECONDS = 7 * 24 * 3600;
+
+export interface RedisSessionOptions {
+  readonly url: string;
+  readonly namespace: string;
+  readonly timeoutMs: number;
+  readonly fault: (where: string, error: unknown) => void;
+}
+
+/** A command that cannot be sent now fails now: what waits in a queue comes back to nobody. */
+function connect(options: RedisSessionOptions, name: string, keyPrefix: string, patient = false): Redis {
+  const redis = new Redis(options.url, {
+    lazyConnect: true,
+    connectionName: `sluice-${name}`,
+    keyPrefix,
+    enableOfflineQueue: patient,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: patient ? null : 0,
+    ...(patient ? {} : { commandTimeout: options.timeoutMs, enableAutoPipelining: true }),
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000),
+  });
+  redis.on('error', (error) => options.fault(`redis ${name}`, error));
+  return redis;
+}
+
+export interface RedisSessionParts {
+  readonly persistence: InnerPersistence;
+  readonly emitter: RedisEmitter;
+  readonly wills: WillStore;
+  disconnect(): void;
+}
+
+export async function openRedis(options: RedisSessionOptions): Promise<RedisSessionParts> {
+  const prefix = `${options.namespace}:mqtt:`;
+  const store = connect(options, 'sessions', prefix);
+  const publisher = connect(options, 'emitter-publish', '');
+  // Subscriptions must not be lost when Redis is away for a moment: they wait, and ioredis renews them.
+  const subscriber = connect(options, 'emitter-subscribe', '', true);
+  const connections = [store, publisher, subscriber];
+  const disconnect = (): void => connections.forEach((redis) => redis.disconnect());
+  try {
+    await Promise.all(connections.map((redis) => redis.connect()));
+  } catch (error) {
+    disconnect();
+    throw error;
+  }
+  const emitter = new MQEmitterRedisPrefix(prefix, {
+    subConn: subscriber,
+    pubConn: publisher,
+    matchEmptyLevels: true,
+    separator: '/',
+    wildcardOne: '+',
+    wildcardSome: '#',
+  });
+  // An EventEmitter without a listener for 'error' ends the process.
+  emitter.state.on('error', (error) => options.fault('redis emitter', error));
+  return {
+    persistence: new AsyncRedisPersistence({ conn: store, packetTTL: secondsToKeep }),
+    emitter,
+    wills: new RedisWillStore(store),
+    disconnect,
+  };
+}
+
+function secondsToKeep(packet: QueuedPacket): number {
+  const expiry = packet.properties?.['messageExpiryInterval'];
+  return typeof expiry === 'number' && expiry > 0 ? Math.min(expiry + 1, QUEUED_MAX_SECONDS) : QUEUED_MAX_SECONDS;
+}
+
+/** KEYS: wills. ARGV: client id, token or ''. Removes the will if the token is its own, or none is given. */
+const REMOVE = `
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+if text and (ARGV[2] == '' or string.sub(text, 1, #ARGV[2] + 1) == ARGV[2] .. ' ') then
+  return redis.call('HDEL', KEYS[1], ARGV[1])
+end
+return 0`;
+
+/** KEYS: wills. ARGV: client id, text as it was read, text that replaces it. 1: replaced. */
+const CLAIM = `
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1`;
+
+const KEY = 'sluice-wills';
+
+export class RedisWillStore implements WillStore {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  async put(will: StoredWill): Promise<void> {
+    await this.#redis.hset(KEY, will.clientId, encodeWill(will));
+  }
+
+  async remove(clientId: string, token = ''): Promise<void> {
+    await this.#redis.eval(REMOVE, 1, KEY, clientId, token);
+  }
+
+  async holds(clientId: string, token: string): Promise<boolean> {
+    return (await this.#redis.hget(KEY, clientId))?.startsWith(`${token} `) === true;
+  }
+
+  async claim(will: StoredWill, brokerId: string): Promise<boolean> {
+    return (
+      (await this.#redis.eval(CLAIM, 1, KEY, will.clientId, encodeWill(will), encodeWill({ ...will, brokerId }))) === 1
+    );
+  }
+
+  async *all(): AsyncIterable<StoredWill> {
+    let cursor = '0';
+    do {
+      const [next, pairs] = await this.#redis.hscan(KEY, cursor, 'COUNT', 100);
+      cursor = next;
+      for (let index = 1; index < pairs.length; index += 2) yield decodeWill(pairs[index] as string);
+    } while (cursor !== '0');
+  }
+}

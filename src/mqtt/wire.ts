@@ -1,0 +1,57 @@
+/** The few packets that sluice writes itself. MQTT 3.1.1 and 5 share their first bytes; reason code 0 needs none. */
+
+export const ReasonCode = {
+  protocolError: 0x82,
+  serverUnavailable: 0x88,
+  serverShuttingDown: 0x8b,
+  packetIdentifierNotFound: 0x92,
+  quotaExceeded: 0x97,
+} as const;
+
+/** MQTT 3.1.1 §3.2.2.3 */
+const RETURN_CODE_SERVER_UNAVAILABLE = 3;
+
+/** PUBACK (QoS 1) or PUBREC (QoS 2), success ([MQTT-4.3.2-4], [MQTT-4.3.3-8]). */
+export function publishAcknowledgement(qos: 1 | 2, packetId: number): Buffer {
+  return Buffer.of(qos === 1 ? 0x40 : 0x50, 2, packetId >>> 8, packetId & 0xff);
+}
+
+/** PUBCOMP; `reasonCode` only to a client of MQTT 5. */
+export function pubcomp(packetId: number, reasonCode?: number): Buffer {
+  return reasonCode === undefined
+    ? Buffer.of(0x70, 2, packetId >>> 8, packetId & 0xff)
+    : Buffer.of(0x70, 3, packetId >>> 8, packetId & 0xff, reasonCode);
+}
+
+/** DISCONNECT from the server: MQTT 5 alone has it (§3.14). */
+export function disconnect(reasonCode: number): Buffer {
+  return Buffer.of(0xe0, 2, reasonCode, 0);
+}
+
+/** CONNACK that refuses with "server unavailable", in the words of the version. */
+export function connackUnavailable(version: number): Buffer {
+  return version === 5
+    ? connackRefused(ReasonCode.serverUnavailable)
+    : Buffer.of(0x20, 2, 0, RETURN_CODE_SERVER_UNAVAILABLE);
+}
+
+/** CONNACK of MQTT 5 with an error. */
+export function connackRefused(reasonCode: number): Buffer {
+  return Buffer.of(0x20, 3, 0, reasonCode, 0);
+}
+
+/** SUBACK with one code per filter, in the order of the SUBSCRIBE [MQTT-3.8.4-6]. */
+export function suback(version: number | null, packetId: number, codes: readonly number[]): Buffer {
+  const body = [packetId >>> 8, packetId & 0xff, ...(version === 5 ? [0] : []), ...codes];
+  return Buffer.from([0x90, ...remainingLength(body.length), ...body]);
+}
+
+function remainingLength(length: number): number[] {
+  const bytes = [];
+  do {
+    const byte = length % 128;
+    length = Math.floor(length / 128);
+    bytes.push(length > 0 ? byte | 0x80 : byte);
+  } while (length > 0);
+  return bytes;
+}

@@ -1,0 +1,93 @@
+import net from 'node:net';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { GroupCommit } from '../../../src/buffer/commit.ts';
+import type { SluiceError } from '../../../src/errors.ts';
+import { Ingest } from '../../../src/ingest/ingest.ts';
+import { createBroker, type MqttBroker, type MqttBrokerOptions } from '../../../src/mqtt/broker.ts';
+import { openSessions, type SessionOptions, type Sessions } from '../../../src/mqtt/sessions.ts';
+import type { Router } from '../../../src/routes/index.ts';
+import { ScriptedStore } from './scripted-store.ts';
+
+export interface TestBrokerOptions {
+  readonly sessions?: SessionOptions | Sessions;
+  readonly store?: ScriptedStore;
+  readonly appendTimeoutMs?: number;
+  readonly willGraceMs?: number;
+  readonly willSweepMs?: number;
+  readonly limits?: Partial<MqttBrokerOptions['limits']>;
+}
+
+/** A broker on a port of its own. Topics under r/ are routed. */
+export interface TestBroker {
+  readonly broker: MqttBroker;
+  readonly store: ScriptedStore;
+  readonly port: number;
+  readonly faults: string[];
+  readonly refused: { clientId: string; error: SluiceError }[];
+  readonly failed: { clientId: string; error: Error }[];
+  readonly forbiddenWills: string[];
+  /** A client of mqtt.js that is connected and does not reconnect by itself. Closed with the broker. */
+  connect(options?: IClientOptions): Promise<MqttClient>;
+  stop(): Promise<void>;
+}
+
+export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  const store = options.store ?? new ScriptedStore();
+  const commit = new GroupCommit(
+    store.asStore(),
+    { shard: 0, epochs: [{ logId: 'AAAAAAAAAAA', from: 1 }], head: store.log.length },
+    { shard: 0, appendTimeoutMs: options.appendTimeoutMs ?? 10_000, softLimit: 1, pendingMaxBytes: 2 ** 26 },
+    { frameCommitted() {}, logReplaced() {}, health() {} },
+  );
+  const router = { match: (topic: string) => (topic.startsWith('r/') ? [{}] : []) } as unknown as Router;
+  const ingest = new Ingest({ commits: [commit], router });
+  const faults: string[] = [];
+  const refused: TestBroker['refused'] = [];
+  const failed: TestBroker['failed'] = [];
+  const forbiddenWills: string[] = [];
+  const fault = (where: string, error: unknown): void => {
+    faults.push(`${where}: ${String(error)}`);
+  };
+  const given = options.sessions ?? { store: 'memory' };
+  const sessions = 'persistence' in given ? given : await openSessions(given, fault);
+  const broker = await createBroker({
+    ingest,
+    sessions,
+    limits: { maxPacketSizeBytes: 262_144, connectTimeoutMs: 5_000, ...options.limits },
+    ...(options.willGraceMs === undefined ? {} : { willGraceMs: options.willGraceMs }),
+    ...(options.willSweepMs === undefined ? {} : { willSweepMs: options.willSweepMs }),
+    events: {
+      fault,
+      connectionRefused: (clientId, error) => refused.push({ clientId, error }),
+      connectionFailed: (clientId, _address, error) => failed.push({ clientId, error }),
+      willForbidden: (_clientId, topic) => forbiddenWills.push(topic),
+    },
+  });
+  const server = net.createServer({ noDelay: true }, (socket) =>
+    broker.handle(socket, { listener: 'mqtt', remoteAddress: socket.remoteAddress ?? '', remotePort: 0 }),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const clients: MqttClient[] = [];
+  return {
+    broker,
+    store,
+    port,
+    faults,
+    refused,
+    failed,
+    forbiddenWills,
+    connect: async (clientOptions = {}) => {
+      const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...clientOptions });
+      client.on('error', () => undefined);
+      clients.push(client);
+      return client;
+    },
+    stop: async () => {
+      for (const client of clients) client.end(true);
+      server.close();
+      await broker.close();
+      commit.close();
+    },
+  };
+}

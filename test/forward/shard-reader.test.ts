@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../src/buffer/memory/store.ts';
-import type { MemoryFrame } from '../../src/buffer/memory/logs.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { KafkaFault } from '../../src/kafka/sink.ts';
 import { FakeSink, type WrittenRecord } from '../support/fake-sink.ts';
@@ -19,7 +18,7 @@ async function filled(sink: FakeSink): Promise<Rig> {
 function damage(rig: Rig, at: number, how: (bytes: Buffer) => Buffer): void {
   const { frames } = rig.logs.shards.get(0)!;
   const frame = frames[at]!;
-  frames[at] = { ...frame, bytes: how(Buffer.from(frame.bytes)) } as MemoryFrame;
+  frames[at] = { ...frame, bytes: how(Buffer.from(frame.bytes)) };
 }
 
 const flip = (bytes: Buffer): Buffer => {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { FrameWriter, stampFrame } from '../../../src/buffer/frame.ts';
-import { MemoryLogs } from '../../../src/buffer/memory/logs.ts';
+import type { MemoryLogs } from '../../../src/buffer/memory/logs.ts';
 import { MemoryStore } from '../../../src/buffer/memory/store.ts';
 import type { BufferStore, ShardStats } from '../../../src/buffer/store.ts';
 import { HotTail } from '../../../src/buffer/tail.ts';

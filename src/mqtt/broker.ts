@@ -86,6 +86,7 @@ class Broker implements MqttBroker {
   readonly #connections = new Set<Connection>();
   readonly #subscriberBufferBytes: number;
   #stopping = false;
+  #closing: Promise<void> | undefined;
   readonly counters: MqttCounters = {
     published: [0, 0, 0],
     acknowledged: 0,
@@ -191,7 +192,11 @@ class Broker implements MqttBroker {
     for (const { client } of this.#connections) client.conn.destroy();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     this.stopReading();
     this.#wills.stop();
     await this.disconnectAll(ReasonCode.serverShuttingDown);

@@ -117,7 +117,7 @@ export class Connection {
     if (this.endedByUs || this.client.closed) return;
     this.core.counters.refusedConnections++;
     this.core.events.connectionRefused(this.client.id, error);
-    this.end(error.code === 'STORE_FULL' ? ReasonCode.quotaExceeded : ReasonCode.serverUnavailable);
+    this.end(error.code === 'STORE_FULL' ? ReasonCode.quotaExceeded : ReasonCode.serverBusy);
   }
 
   /** Ends the connection for our reasons; a client of MQTT 5 is told which. */
@@ -140,7 +140,7 @@ export class Connection {
     if (!this.#corked) {
       this.#corked = true;
       conn.cork();
-      process.nextTick(this.#uncork);
+      process.nextTick(() => this.flush());
     }
     conn.write(bytes);
   }
@@ -168,10 +168,12 @@ export class Connection {
     else conn.end(farewell);
   }
 
-  readonly #uncork = (): void => {
+  /** Hands what was written to the socket now: what is destroyed with the socket was never sent. */
+  flush(): void {
+    if (!this.#corked) return;
     this.#corked = false;
     this.client.conn.uncork();
-  };
+  }
 
   /** Lets aedes read on, once the client has read enough of its acknowledgements. */
   #readOn(done: Done): void {

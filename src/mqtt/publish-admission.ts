@@ -28,9 +28,16 @@ export class PublishAdmission extends Admission {
     this.#connection.accepted(this.#packet, duplicate, this.#done);
   }
 
-  /** aedes answers PUBACK or PUBREC with 0x87 (Not authorized), or closes a client of MQTT 3 ([MQTT-3.3.5-2]). */
+  /** aedes answers with 0x87 (Not authorized); MQTT 3 has no such answer, and closes [MQTT-3.3.5-2]. */
   protected override onForbidden(reason: Forbidden): void {
-    this.#done(new Error(forbidden[reason]));
+    const error = new Error(forbidden[reason]);
+    const { client, core, info } = this.#connection;
+    if (client.version === 5) {
+      this.#done(error);
+    } else {
+      core.events.connectionFailed(client.id, info.remoteAddress, error);
+      this.#connection.reject(undefined);
+    }
   }
 
   /** Never an error to aedes: it would acknowledge with it, and a client of MQTT 5 would discard the message. */

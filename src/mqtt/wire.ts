@@ -2,7 +2,9 @@
 
 export const ReasonCode = {
   protocolError: 0x82,
+  /** Of CONNACK alone: DISCONNECT has no such code (MQTT 5.0 §3.14.2.1), and mqtt.js takes it for a broken packet. */
   serverUnavailable: 0x88,
+  serverBusy: 0x89,
   serverShuttingDown: 0x8b,
   packetIdentifierNotFound: 0x92,
   quotaExceeded: 0x97,

@@ -46,6 +46,7 @@ export function guardClient(connection: Connection): void {
   client.conn.on('readable', () => guarded());
   // Before aedes' own listener, which destroys the connection.
   client.prependListener('error', (error: unknown) => {
+    connection.flush();
     const unanswered = client.connecting && !client.connackSent && client.version !== null;
     if (unanswered && error instanceof SessionStoreError && client.conn.writable) {
       client.conn.write(connackUnavailable(client.version ?? 4));

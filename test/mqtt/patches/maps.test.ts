@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../../support/eventually.ts';
+import { raw, start } from '../support/harness.ts';
+
+const names = ['__proto__', 'constructor', 'hasOwnProperty', 'toString', '__defineGetter__'];
+
+describe.each([4, 5] as const)('names that objects have of themselves, MQTT version %i', (version) => {
+  it.each(names)('%s is a client id like any other', async (name) => {
+    const test = await start();
+    const client = await raw(test, { version, clientId: name, clean: false });
+    client.publish('r/1', 'a', 1, 1);
+    await client.until('puback');
+    const successor = await raw(test, { version, clientId: name, clean: false });
+    await client.untilClosed();
+    await successor.ping();
+    expect(test.broker.clients().total).toBe(1);
+    successor.destroy();
+    await eventually(() => test.broker.clients().total === 0);
+    expect(test.faults).toEqual([]);
+  });
+
+  it.each(names)('%s is a topic and a filter like any other', async (name) => {
+    const test = await start();
+    const client = await raw(test, { version, clean: false, properties: { sessionExpiryInterval: 60 } });
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: name, qos: 1 }] });
+    await client.until('suback');
+    client.send({ cmd: 'publish', topic: name, payload: 'x', qos: 1, messageId: 2, dup: false, retain: true });
+    await client.until('publish');
+    expect(client.of('publish')[0]).toMatchObject({ topic: name });
+    client.send({ cmd: 'unsubscribe', messageId: 3, unsubscriptions: [name, `${name}/other`] });
+    await client.until('unsuback');
+    await client.ping();
+    expect(test.faults).toEqual([]);
+  });
+
+  it.each(names)('%s is a user property like any other', async (name) => {
+    if (version === 4) return;
+    const test = await start();
+    const client = await raw(test, { version });
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] });
+    await client.until('suback');
+    const nameBytes = Buffer.from(name);
+    const property = Buffer.concat([Buffer.of(0x26, 0, nameBytes.length), nameBytes, Buffer.of(0, 1, 0x76)]);
+    const body = Buffer.concat([Buffer.of(0, 3), Buffer.from('r/1'), Buffer.of(property.length), property]);
+    client.write(Buffer.concat([Buffer.of(0x30, body.length), body]));
+    await client.until('publish');
+    expect(test.store.log[0]?.properties?.userProperties).toEqual([[name, 'v']]);
+  });
+});

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../../support/eventually.ts';
+import { raw, start } from '../support/harness.ts';
+
+describe('taking over a client id', () => {
+  it('tells a client of MQTT 5 (0x8E) and leaves exactly one', async () => {
+    const test = await start();
+    const first = await raw(test, { version: 5, clientId: 'same' });
+    const second = await raw(test, { version: 5, clientId: 'same' });
+    await first.untilClosed();
+    expect(first.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x8e]);
+    await second.ping();
+    expect(test.broker.clients().total).toBe(1);
+  });
+
+  it('works again and again, whenever the connection before it ends', async () => {
+    const test = await start();
+    // Subscriptions make aedes end a connection over several turns of the event loop: the gap in which the successor comes.
+    const clients = [];
+    for (let i = 0; i < 30; i++) {
+      const client = await raw(test, { version: 5, clientId: 'same', properties: { sessionExpiryInterval: 0 } });
+      const subscriptions = Array.from({ length: 5 }, (_, index) => ({ topic: `r/${index}`, qos: 1 as const }));
+      client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+      await client.until('suback');
+      clients.push(client);
+      if (i % 2 === 0) client.socket.resetAndDestroy();
+    }
+    const last = await raw(test, { version: 5, clientId: 'same' });
+    await eventually(() => clients.every(({ closed }) => closed));
+    expect(test.broker.clients().total).toBe(1);
+    const successor = await raw(test, { version: 5, clientId: 'same' });
+    await last.untilClosed();
+    expect(last.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x8e]);
+    await successor.ping();
+  });
+});

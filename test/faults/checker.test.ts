@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Consumed } from '../support/kcat.ts';
-import { Checker, type DeviceLog, type Verdict } from './checker.ts';
+import { Checker, type CheckerOptions, type DeviceLog, type Verdict } from './checker.ts';
 import { makePayload } from './payload.mjs';
 
 const devices: DeviceLog[] = ['d1', 'd2'].map((device) => ({
@@ -22,8 +22,8 @@ function goodRun(): Consumed[] {
   );
 }
 
-function judge(records: readonly Consumed[], logs = devices): Verdict {
-  const checker = new Checker(logs);
+function judge(records: readonly Consumed[], logs = devices, options: CheckerOptions = {}): Verdict {
+  const checker = new Checker(logs, options);
   for (const record of records) checker.add(record);
   return checker.verdict();
 }
@@ -84,4 +84,98 @@ describe('the checker', () => {
     records[1] = { ...records[1]!, headers: records[0]!.headers };
     expect(judge(records).idsUsedTwice).toEqual(['L:0:1: d1:0 and d1:1']);
   });
+
+  it('tells what sluice delivered again from what the device published again', () => {
+    const [first] = goodRun();
+    const again = { ...first!, offset: 10 };
+    const resent = { ...first!, offset: 11, headers: marked('L:0:99') };
+    expect(judge([...goodRun(), again, resent])).toMatchObject({
+      ...clean,
+      duplicates: 2,
+      repeats: 1,
+      resends: 1,
+      unmarked: [],
+      twice: [],
+      ids: 11,
+    });
+  });
+
+  it('finds a second attempt of a device that is not marked as such', () => {
+    const [first] = goodRun();
+    const headers: Consumed['headers'] = [['sluice-id', Buffer.from('L:0:99')]];
+    expect(judge([...goodRun(), { ...first!, offset: 11, headers }]).unmarked).toEqual(['d1:0']);
+  });
+
+  it('finds a QoS 2 message that was committed twice', () => {
+    const [first] = goodRun();
+    const resent = { ...first!, offset: 11, headers: marked('L:0:99') };
+    const logs = devices.map((log) => ({ ...log, qos: 2 as const }));
+    expect(judge([...goodRun(), resent], logs).twice).toEqual(['d1:0']);
+  });
+
+  it('counts what a wiped store took with it, and nothing else, as not lost', () => {
+    const records = goodRun().filter(({ offset }) => offset !== 1 && offset !== 3);
+    const mayBeLost = [{ device: 'd1', attempted: 3, acknowledged: [0, 1, 2] }];
+    const verdict = judge(records, devices, { mayBeLost });
+    expect(verdict).toMatchObject({ lostWithStore: 1, lost: ['d1:3', 'd2:1', 'd2:3'] });
+  });
+
+  describe('where the topic got more partitions', () => {
+    const moved = (from: number): Consumed[] =>
+      goodRun().map((record) =>
+        record.partition === 0 && record.offset >= from ? { ...record, partition: 5 } : record,
+      );
+
+    it('lets a device move, behind all it had before', () => {
+      expect(judge(moved(2), devices, { partitionsMayChange: true })).toMatchObject(clean);
+    });
+
+    it('finds one that moved before its old partition had it all', () => {
+      const records = moved(2);
+      records[3] = { ...records[3]!, partition: 0 };
+      expect(judge(records, devices, { partitionsMayChange: true }).reordered).toEqual(['d1:2 in partition 5, 3 in 0']);
+    });
+  });
+
+  describe('of dead letters', () => {
+    const letter = (record: Consumed, ...headers: [string, string][]): Consumed => ({
+      ...record,
+      headers: [...record.headers, ...headers.map(([name, value]) => [name, Buffer.from(value)] as [string, Buffer])],
+    });
+    const judgeWithLetters = (records: readonly Consumed[], letters: readonly Consumed[]): Verdict => {
+      const checker = new Checker(devices);
+      for (const record of records) checker.add(record);
+      for (const record of letters) checker.addDeadLetter(record);
+      return checker.verdict();
+    };
+
+    it('takes a dead letter as the place of its message, and counts it by reason', () => {
+      const [first, ...others] = goodRun();
+      const letters = [letter(first!, ['sluice-error-code', 'MESSAGE_TOO_LARGE'])];
+      expect(judgeWithLetters(others, letters)).toMatchObject({ ...clean, deadLettered: { MESSAGE_TOO_LARGE: 1 } });
+    });
+
+    it('knows one that was cut to fit', () => {
+      const [first, ...others] = goodRun();
+      const cut = letter(
+        { ...first!, value: first!.value!.subarray(0, 20) },
+        ['sluice-error-code', 'MESSAGE_TOO_LARGE'],
+        ['sluice-payload-truncated', '100'],
+      );
+      expect(judgeWithLetters(others, [cut])).toMatchObject({ ...clean, deadLettered: { MESSAGE_TOO_LARGE: 1 } });
+    });
+
+    it('finds a corrupt one that was not cut', () => {
+      const [first, ...others] = goodRun();
+      const letters = [letter({ ...first!, value: first!.value!.subarray(0, 20) })];
+      expect(judgeWithLetters(others, letters)).toMatchObject({ lost: ['d1:0'], corrupt: ['0:0'] });
+    });
+  });
 });
+
+function marked(id: string): Consumed['headers'] {
+  return [
+    ['sluice-id', Buffer.from(id)],
+    ['mqtt-dup', Buffer.from('true')],
+  ];
+}

@@ -2,124 +2,96 @@
 /**
  * A fleet of devices, in a process of its own: each keeps a persistent session, publishes in order with a window of
  * unacknowledged messages, reconnects with backoff and resends what was not acknowledged with the same packet id and DUP.
- * Steered over IPC by fleet.ts.
+ * Two kinds: those of mqtt.js, which speak every transport, and those of device.mjs on a bare socket. Steered over IPC by
+ * fleet.ts.
  */
-import mqtt from 'mqtt';
-import { makePayload } from './payload.mjs';
+import { Device } from './device.mjs';
+import { MqttJsDevice } from './mqttjs-device.mjs';
 
 /**
  * @typedef {object} FleetOptions
+ * @property {'mqtt.js' | 'socket'} client
  * @property {string[]} urls
  * @property {number} devices
  * @property {string} prefix of the client ids
  * @property {string} topic with {device}
- * @property {1 | 2} qos
+ * @property {1 | 2 | (1 | 2)[]} qos a list is dealt out to the devices in turn
  * @property {number} [messages] each device publishes; without it, until told to stop
  * @property {number} [perSecond] of the whole fleet; without it, as fast as the window allows
  * @property {number} window
  * @property {number} bytes
- * @property {4 | 5} protocolVersion
+ * @property {4 | 5 | 'both'} protocolVersion
+ * @property {{ every: number, bytes: number }} [oversized] every n-th message of a device is that long
  * @property {{ ca: string, cert?: string, key?: string }} [tls] PEM texts
  */
 
-/** @type {Device[]} */
+/**
+ * What can change while devices run.
+ * @typedef {object} Control
+ * @property {boolean} stopping nothing new is published
+ * @property {number | undefined} perSecond
+ */
+
+const TICK_MS = 20;
+
+/** @type {(Device | MqttJsDevice)[]} */
 let devices = [];
-let stopping = false;
-
-class Device {
-  attempted = 0;
-  /** @type {number[]} */
-  acknowledged = [];
-  inFlight = 0;
-  allowed = 0;
-  reconnects = 0;
-  /** @type {number[]} */
-  latencies = [];
-
-  /** @param {FleetOptions} options @param {number} index */
-  constructor(options, index) {
-    this.options = options;
-    this.name = `${options.prefix}${index}`;
-    this.topic = options.topic.replaceAll('{device}', this.name);
-    this.client = mqtt.connect(options.urls[index % options.urls.length] ?? '', {
-      clientId: this.name,
-      clean: false,
-      protocolVersion: options.protocolVersion,
-      ...(options.protocolVersion === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
-      reconnectPeriod: 100 + Math.floor(Math.random() * 200),
-      connectTimeout: 5_000,
-      keepalive: 30,
-      // Our own window bounds what is queued.
-      queueQoSZero: false,
-      ...(options.tls ?? {}),
-    });
-    this.client.on('connect', () => this.pump());
-    this.client.on('close', () => this.reconnects++);
-    this.client.on('error', () => {});
-  }
-
-  pump() {
-    const { messages, perSecond, window, qos, bytes } = this.options;
-    while (
-      !stopping &&
-      this.client.connected &&
-      this.inFlight < window &&
-      this.attempted < (messages ?? Infinity) &&
-      (perSecond === undefined || this.allowed >= 1)
-    ) {
-      if (perSecond !== undefined) this.allowed--;
-      const sequence = this.attempted++;
-      this.inFlight++;
-      const started = performance.now();
-      this.client.publish(this.topic, makePayload(this.name, sequence, bytes), { qos }, (error) => {
-        this.inFlight--;
-        if (error === undefined || error === null) {
-          this.acknowledged.push(sequence);
-          this.latencies.push(performance.now() - started);
-        }
-        this.pump();
-      });
-    }
-  }
-
-  get done() {
-    return this.inFlight === 0 && (stopping || this.attempted >= (this.options.messages ?? Infinity));
-  }
-}
+/** @type {Control} */
+const control = { stopping: false, perSecond: undefined };
 
 /** @param {FleetOptions} options */
 function start(options) {
-  devices = Array.from({ length: options.devices }, (_, index) => new Device(options, index));
-  if (options.perSecond !== undefined) {
-    const perDevice = options.perSecond / options.devices;
-    let last = performance.now();
-    setInterval(() => {
-      const now = performance.now();
-      for (const device of devices) {
-        // A device that was offline does not catch up with what it would have sent.
-        device.allowed = Math.min(device.allowed + (perDevice * (now - last)) / 1000, options.window);
-        device.pump();
-      }
-      last = now;
-    }, 20);
+  control.perSecond = options.perSecond;
+  const Kind = options.client === 'socket' ? Device : MqttJsDevice;
+  devices = Array.from({ length: options.devices }, (_, index) => new Kind(options, control, index));
+  let last = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    const share = ((control.perSecond ?? 0) / options.devices) * ((now - last) / 1000);
+    last = now;
+    for (const device of devices) {
+      // A device that was offline does not catch up with what it would have sent.
+      device.allowed = Math.min(device.allowed + share, options.window);
+      device.tick();
+      if (control.perSecond !== undefined) device.pump();
+    }
+  }, TICK_MS);
+}
+
+/** @param {(device: Device | MqttJsDevice) => number} of */
+const sum = (of) => devices.reduce((total, device) => total + of(device), 0);
+
+/** @param {(device: Device | MqttJsDevice) => Record<string, number>} of */
+function sumByCode(of) {
+  /** @type {Record<string, number>} */
+  const total = {};
+  for (const device of devices) {
+    for (const [code, count] of Object.entries(of(device))) total[code] = (total[code] ?? 0) + count;
   }
+  return total;
 }
 
 function counts() {
-  const latencies = devices.flatMap((device) => device.latencies.splice(0)).sort((a, b) => a - b);
+  const latencies = Float64Array.from(devices.flatMap((device) => device.latencies.splice(0))).sort();
   const at = (/** @type {number} */ share) => latencies[Math.floor((latencies.length - 1) * share)] ?? 0;
   return {
-    attempted: devices.reduce((sum, device) => sum + device.attempted, 0),
-    acknowledged: devices.reduce((sum, device) => sum + device.acknowledged.length, 0),
-    connected: devices.filter((device) => device.client.connected).length,
-    reconnects: devices.reduce((sum, device) => sum + device.reconnects, 0),
+    attempted: sum((device) => device.attempted),
+    acknowledged: sum((device) => device.acknowledged.length),
+    connected: devices.filter((device) => device.online).length,
+    reconnects: sum((device) => device.reconnects),
+    resent: sum((device) => device.resent),
+    acksOutOfOrder: sum((device) => device.acksOutOfOrder),
+    sessionsLost: sum((device) => device.sessionsLost),
+    refused: sumByCode((device) => device.refused),
+    disconnects: sumByCode((device) => device.disconnects),
     done: devices.every((device) => device.done),
+    lastAckAt: devices.reduce((latest, device) => Math.max(latest, device.lastAckAt), 0),
     /** Since the last time it was asked. */
     latency: { count: latencies.length, p50: at(0.5), p99: at(0.99), max: at(1) },
   };
 }
 
-process.on('message', (/** @type {{ id: number, do: string, options: FleetOptions }} */ message) => {
+process.on('message', (/** @type {{ id: number, do: string, options: any }} */ message) => {
   const answer = (/** @type {unknown} */ value) => process.send?.({ id: message.id, value });
   switch (message.do) {
     case 'start':
@@ -127,12 +99,18 @@ process.on('message', (/** @type {{ id: number, do: string, options: FleetOption
       return answer(undefined);
     case 'counts':
       return answer(counts());
+    case 'rate':
+      control.perSecond = message.options;
+      for (const device of devices) device.pump();
+      return answer(undefined);
     case 'finish':
       // Publishes nothing new; what is in flight goes on until it is acknowledged.
-      stopping = true;
+      control.stopping = true;
       return answer(undefined);
     case 'logs':
-      return answer(devices.map(({ name, attempted, acknowledged }) => ({ device: name, attempted, acknowledged })));
+      return answer(
+        devices.map(({ name, attempted, acknowledged, qos }) => ({ device: name, attempted, acknowledged, qos })),
+      );
     default:
       return answer(undefined);
   }

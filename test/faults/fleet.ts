@@ -5,28 +5,46 @@ import { fileURLToPath } from 'node:url';
 import type { DeviceLog } from './checker.ts';
 
 export interface FleetOptions {
+  /** 'mqtt.js' (the default), or 'socket': device.mjs, which resends as real devices do and sees more; TCP only. */
+  readonly client?: 'mqtt.js' | 'socket';
   readonly urls: readonly string[];
   readonly devices: number;
   readonly prefix?: string;
   /** Topic of each device, with {device}. */
   readonly topic?: string;
-  readonly qos?: 1 | 2;
+  /** A list is dealt out to the devices in turn. */
+  readonly qos?: 1 | 2 | readonly (1 | 2)[];
   /** Each device publishes so many; without it, until finish(). */
   readonly messages?: number;
   /** Of the whole fleet; without it, as fast as the window allows. */
   readonly perSecond?: number;
   readonly window?: number;
   readonly bytes?: number;
-  readonly protocolVersion?: 4 | 5;
+  readonly protocolVersion?: 4 | 5 | 'both';
+  /** Every n-th message of a device is that long (socket only). */
+  readonly oversized?: { readonly every: number; readonly bytes: number };
   readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
 }
 
+/** What only devices of kind 'socket' can tell is 0 or empty for the others. */
 export interface FleetCounts {
   readonly attempted: number;
   readonly acknowledged: number;
   readonly connected: number;
   readonly reconnects: number;
+  /** Publishes sent again with DUP (socket). */
+  readonly resent: number;
+  /** Against [MQTT-4.6.0-2] (socket). */
+  readonly acksOutOfOrder: number;
+  /** Session Present was 0 where a session with a subscription had been (socket). */
+  readonly sessionsLost: number;
+  /** Acknowledgements with an error code, by code: the device gives the message up (socket). */
+  readonly refused: Readonly<Record<string, number>>;
+  /** DISCONNECTs of the server, by code (socket, MQTT 5). */
+  readonly disconnects: Readonly<Record<string, number>>;
   readonly done: boolean;
+  /** Milliseconds since the epoch; 0: never. */
+  readonly lastAckAt: number;
   /** Publish to acknowledgement, ms, since counts() was asked last. */
   readonly latency: { readonly count: number; readonly p50: number; readonly p99: number; readonly max: number };
 }
@@ -34,19 +52,25 @@ export interface FleetCounts {
 export class Fleet {
   readonly #child: ChildProcess;
   #nextId = 1;
-  readonly #asked = new Map<number, (value: unknown) => void>();
+  readonly #asked = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
 
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.on('message', ({ id, value }: { id: number; value: unknown }) => {
-      this.#asked.get(id)?.(value);
+      this.#asked.get(id)?.resolve(value);
       this.#asked.delete(id);
+    });
+    child.on('exit', (code, signal) => {
+      const error = new Error(`the fleet ended (${code ?? signal})`);
+      for (const { reject } of this.#asked.values()) reject(error);
+      this.#asked.clear();
     });
   }
 
   static async start(options: FleetOptions): Promise<Fleet> {
     const fleet = new Fleet(fork(fileURLToPath(new URL('./fleet.mjs', import.meta.url)), { execArgv: [] }));
     await fleet.#ask('start', {
+      client: 'mqtt.js',
       prefix: 'device-',
       topic: 'devices/{device}/telemetry',
       qos: 1,
@@ -62,9 +86,19 @@ export class Fleet {
     return (await this.#ask('counts')) as FleetCounts;
   }
 
+  /** From now on, messages per second of the whole fleet; undefined: as fast as the window allows. */
+  async rate(perSecond: number | undefined): Promise<void> {
+    await this.#ask('rate', perSecond);
+  }
+
+  /** Publishes nothing new; what is in flight goes on until it is acknowledged. */
+  async publishNoMore(): Promise<void> {
+    await this.#ask('finish');
+  }
+
   /** Publishes nothing new, and waits until what is in flight is acknowledged. */
   async finish(timeoutMs = 60_000): Promise<void> {
-    await this.#ask('finish');
+    await this.publishNoMore();
     await this.done(timeoutMs);
   }
 
@@ -95,7 +129,8 @@ export class Fleet {
   #ask(what: string, options?: unknown): Promise<unknown> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, resolve);
+      if (!this.#child.connected) return reject(new Error('the fleet has ended'));
+      this.#asked.set(id, { resolve, reject });
       this.#child.send({ id, do: what, options }, (error) => {
         if (error !== null) reject(error);
       });

@@ -27,6 +27,16 @@ export function readPayload(payload) {
   return { device, sequence: Number(sequence) };
 }
 
+/**
+ * Of a payload that was cut short on purpose.
+ * @param {Buffer | null} payload
+ * @returns {{ device: string, sequence: number } | undefined}
+ */
+export function headOf(payload) {
+  const [device = '', sequence = ''] = (payload?.toString('latin1') ?? '').split(':', 2);
+  return /^\d+$/.test(sequence) ? { device, sequence: Number(sequence) } : undefined;
+}
+
 /** @param {string} body */
 function digest(body) {
   return createHash('sha256').update(body).digest('hex').slice(0, 8);

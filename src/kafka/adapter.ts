@@ -4,12 +4,13 @@
  *     encode: one record batch ─> send: leader known? ─> stamped (sequences.ts) ─> with others for that broker
  *     (produce-queue.ts) ─> answered: confirmed | refused | sent again by the caller
  *
- * Nothing is sent again in here but a chunk whose sequence the broker does not take: once, under a new producer id.
+ * Sent again in here is only what would succeed at once: a chunk whose sequence the broker does not take, under a new
+ * producer id; and a chunk that met a broker which is not, or not yet, the leader, a few times within a fifth of a second.
  */
 import { encodeBatch } from './batch.ts';
 import { Cluster } from './cluster.ts';
 import { codecFor, type Codec } from './compression.ts';
-import { ErrorCode, faultOf, isSequenceLost, kafkaError } from './faults.ts';
+import { ErrorCode, faultOf, isSequenceLost, kafkaError, mayBeWritten } from './faults.ts';
 import { kafkaSettings, type KafkaLog, type KafkaOptions, type KafkaSettings } from './options.ts';
 import { ProduceQueue } from './produce-queue.ts';
 import { InitProducerId, type PartitionAnswer } from './protocol.ts';
@@ -32,6 +33,14 @@ export interface KafkaSinkDependencies {
 const BATCH_MAX_BYTES = 100 * 1024 * 1024 - 64 * 1024;
 /** A batch that arrives corrupt twice was not damaged on its way. */
 const CORRUPTIONS_MAX = 2;
+const NOT_LEADER = 'NOT_LEADER_OR_FOLLOWER';
+const LEADER_MOVE_WAITS_MS = [10, 30, 60, 110];
+const INIT_AGAIN: ReadonlySet<number> = new Set([
+  ErrorCode.coordinatorLoadInProgress,
+  ErrorCode.coordinatorNotAvailable,
+]);
+const INIT_RETRIES = 40;
+const INIT_RETRY_MS = 50;
 
 /**
  * Connects when something is first sent or looked up.
@@ -85,11 +94,22 @@ class KafkaAdapter implements KafkaSink {
       const message = `${nameOf(chunk)}: ${chunk.bytes} bytes are more than a broker takes in one request`;
       throw new KafkaFault('record', 'MESSAGE_TOO_LARGE', message);
     }
-    const sequenceLost = await this.#attempt(chunk);
-    if (sequenceLost === undefined) return;
-    this.#log('warn', `${sequenceLost.message}; records may repeat`, { reason: sequenceLost.reason });
-    const again = await this.#attempt(chunk);
-    if (again !== undefined) throw again;
+    let renewals = 1;
+    for (let moves = 0; ;) {
+      const fault = await this.#attempt(chunk);
+      if (fault === undefined) return;
+      const moveMs = LEADER_MOVE_WAITS_MS[moves];
+      if (fault.reason === NOT_LEADER && moveMs !== undefined) {
+        // Nothing was written. A leader that moved is found by a look at the metadata, one just made by waiting.
+        moves++;
+        await new Promise((resolve) => setTimeout(resolve, moveMs));
+      } else if (fault.reason !== NOT_LEADER && renewals > 0) {
+        renewals--;
+        this.#log('warn', `${fault.message}: it goes under a new producer id; records may repeat`);
+      } else {
+        throw fault;
+      }
+    }
   }
 
   abandon(chunk: Chunk): void {
@@ -102,7 +122,7 @@ class KafkaAdapter implements KafkaSink {
     this.#cluster.close();
   }
 
-  /** Resolves to a fault where the broker does not take the chunk's sequence; the next attempt is under a new producer id. */
+  /** Resolves to the fault where another attempt, now, has a chance. */
   async #attempt(chunk: EncodedChunk): Promise<KafkaFault | undefined> {
     const answer = await this.#answerTo(chunk);
     const { errorCode } = answer;
@@ -124,11 +144,13 @@ class KafkaAdapter implements KafkaSink {
       const named = fault.records === undefined ? {} : { records: fault.records };
       throw new KafkaFault('record', fault.reason, fault.message, named);
     }
-    chunk.doubtful = true;
+    if (mayBeWritten(errorCode)) chunk.doubtful = true;
     if (errorCode === ErrorCode.clusterAuthorizationFailed && chunk.producer !== NOT_IDEMPOTENT) {
       this.#giveUpIdempotence(fault.message);
+      this.#sequences.reset();
     }
     if (fault.scope === 'topic') this.#topics.suspect(chunk.topic);
+    if (fault.reason === NOT_LEADER) return fault;
     throw fault;
   }
 
@@ -170,7 +192,12 @@ class KafkaAdapter implements KafkaSink {
 
   async #initProducer(): Promise<ProducerIdentity> {
     if (!this.#idempotent) return NOT_IDEMPOTENT;
-    const { errorCode, producerId, producerEpoch } = await this.#cluster.ask(InitProducerId, undefined);
+    let { errorCode, producerId, producerEpoch } = await this.#cluster.ask(InitProducerId, undefined);
+    // A broker that has just started has no ids to give before the controller gave it some.
+    for (let left = INIT_RETRIES; left > 0 && INIT_AGAIN.has(errorCode) && !this.#closed; left--) {
+      await new Promise((resolve) => setTimeout(resolve, INIT_RETRY_MS));
+      ({ errorCode, producerId, producerEpoch } = await this.#cluster.ask(InitProducerId, undefined));
+    }
     if (errorCode === ErrorCode.none) return { producerId, producerEpoch };
     const { name } = kafkaError(errorCode);
     if (errorCode === ErrorCode.clusterAuthorizationFailed) {
@@ -188,7 +215,6 @@ class KafkaAdapter implements KafkaSink {
       'warn',
       `Kafka refuses idempotent writes (${why}): a chunk that is sent again may be there twice; ${wayOut}`,
     );
-    this.#sequences.reset();
   }
 }
 

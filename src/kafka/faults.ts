@@ -39,6 +39,8 @@ export const ErrorCode = {
   none: 0,
   corruptMessage: 2,
   unknownTopicOrPartition: 3,
+  coordinatorLoadInProgress: 14,
+  coordinatorNotAvailable: 15,
   invalidTopic: 17,
   topicAuthorizationFailed: 29,
   clusterAuthorizationFailed: 31,
@@ -95,6 +97,17 @@ const SEQUENCE_LOST: ReadonlySet<number> = new Set([
 
 export function isSequenceLost(code: number): boolean {
   return SEQUENCE_LOST.has(code);
+}
+
+/** Codes that the broker answers before it writes anything; after all others a chunk may be written. */
+const NOT_WRITTEN = new Set(
+  `CORRUPT_MESSAGE UNKNOWN_TOPIC_OR_PARTITION LEADER_NOT_AVAILABLE NOT_LEADER_OR_FOLLOWER INVALID_TOPIC_EXCEPTION
+NOT_ENOUGH_REPLICAS TOPIC_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED UNSUPPORTED_FOR_MESSAGE_FORMAT
+UNSUPPORTED_COMPRESSION_TYPE POLICY_VIOLATION`.split(/\s+/),
+);
+
+export function mayBeWritten(code: number): boolean {
+  return !NOT_WRITTEN.has(kafkaError(code).name);
 }
 
 /** The fault that an error code comes to. `about` names what it befell, `said` is what the broker added. */

@@ -8,7 +8,7 @@ import { KafkaFault } from './sink.ts';
 /** Kafka's rule for topic names; what breaks it is not even asked for. */
 const LEGAL_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
 /** A topic is not looked up more often than this because of faults. */
-const FAULT_REFRESH_MIN_MS = 250;
+const FAULT_REFRESH_MIN_MS = 100;
 /** Topics with a fault are looked up this often, without a new fault. */
 const FAULT_REFRESH_MS = 5_000;
 /** A new topic's leaders are waited for. */

@@ -340,6 +340,20 @@ describe('a message that matches several routes', () => {
     expect(out.map(({ slice }) => header(decodeRecord(slice), 'sluice-route')[0])).toEqual(['a', 'b', 'a', 'b']);
   });
 
+  it('makes each with its own key and headers, remembered or not', () => {
+    const mapper = mapperOf([
+      route({ name: 'a', from: '+/{x}/#', key: 'a-{x}', headers: { h: 'a-{x}' } }),
+      route({ name: 'b', key: null, headers: { h: 'b' } }),
+      route({ name: 'c', key: 'c-{topic}', headers: { h: '{topic}' } }),
+      route({ name: 'd', headers: { h: '{clientId}' } }),
+    ]);
+    for (let time = 0; time < 3; time++) {
+      const records = map(mapper, message()).records.map(({ slice }) => decodeRecord(slice));
+      expect(records.map(({ key }) => key?.toString())).toEqual(['a-d7', undefined, 'c-devices/d7/telemetry', 'c1']);
+      expect(records.map((record) => header(record, 'h')[0])).toEqual(['a-d7', 'b', 'devices/d7/telemetry', 'c1']);
+    }
+  });
+
   it('makes the records it can, and a fault for each that it cannot', () => {
     const mapper = mapperOf([
       route({ name: 'a', to: '{clientId}' }),

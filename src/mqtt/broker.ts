@@ -12,7 +12,7 @@ import {
   type MqttCounters,
 } from './connection.ts';
 import type { MqttEvents } from './events.ts';
-import { guardBroker, guardClient } from './patches/barrier.ts';
+import { hearBroker, hearClient } from './patches/barrier.ts';
 import {
   assertInternals,
   type AedesBroker,
@@ -23,6 +23,7 @@ import {
 import { keepAliveWhileRead } from './patches/keep-alive.ts';
 import { bareBrokerMaps, bareClientMaps } from './patches/maps.ts';
 import { interceptPackets } from './patches/packets.ts';
+import { readInOrder } from './patches/reading.ts';
 import { keepSuccessors } from './patches/takeover.ts';
 import { Wills } from './patches/wills.ts';
 import { PublishAdmission } from './publish-admission.ts';
@@ -131,7 +132,7 @@ class Broker implements MqttBroker {
       },
       silent: sessions.silent,
     };
-    guardBroker(this.#aedes, this.#core.events.fault);
+    hearBroker(this.#aedes, this.#core.events.fault);
     this.#wills = new Wills(this.#core, sessions.wills, {
       graceMs: options.willGraceMs ?? 30_000,
       sweepMs: willSweepMs,
@@ -165,7 +166,8 @@ class Broker implements MqttBroker {
     attach(connection);
     this.#connections.add(connection);
     bareClientMaps(client);
-    guardClient(connection);
+    hearClient(connection);
+    readInOrder(connection);
     interceptPackets(connection);
     stream.once('close', () => this.#closed(connection));
   }

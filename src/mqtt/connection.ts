@@ -67,6 +67,8 @@ export class Connection {
   publisher: Publisher | undefined;
   /** PUBRELs that wait for their commit. */
   releases = 0;
+  /** It has brought so much that is not finished that we do not read it. */
+  unread = false;
   /** We end it; nothing is read or answered any more. */
   ending = false;
   /** It ends for our reasons: the client is well as far as we know, and its will is held (see patches/wills.ts). */

@@ -70,13 +70,17 @@ export interface AedesClient extends EventEmitter {
   /** A DISCONNECT that discards the will has come. */
   _disconnected: boolean;
   _paused?: boolean;
-  /** Packets of the last read that are not done; nothing is read while it is above 0. */
+  /** Packets that are read and not done. */
   _parsingBatch: number;
   _nextBatch: (error?: unknown) => void;
-  _parser: EventEmitter;
+  _parser: EventEmitter & { packet: { length: number } | null; parse(bytes: Buffer): void };
+  _rejectingPacketTooLarge: boolean;
+  readonly broker: { readonly maximumPacketSize: number };
   _keepaliveTimer: NodeJS.Timeout | null;
   _keepaliveInterval: number;
   pause(): void;
+  resume(): void;
+  rejectPacketTooLarge(size: number): void;
   close(done?: () => void): void;
   disconnect(options: { reasonCode: number }, done?: () => void): void;
   subscribe(

@@ -1,7 +1,7 @@
 /**
- * No false death by keep alive. aedes 2.0.0-beta.1 does not read a client while one of its publishes waits for the
- * authorization, so PINGREQ is not read either, and the keep-alive timer closes a client that is well and sends its will.
- * The time that we do not read does not count: only a client that is read and silent is dead ([MQTT-3.1.2-22]).
+ * No false death by keep alive. The keep-alive timer of aedes 2.0.0-beta.1 runs on while it does not read a client, closes it
+ * though it is well, and sends its will. Here the time that we do not read does not count, nor does the time that something of
+ * the client waits for the buffer: only one that is read and silent is dead [MQTT-3.1.2-22].
  */
 import type { Connection } from '../connection.ts';
 
@@ -23,7 +23,7 @@ export function keepAliveWhileRead(connection: Connection): void {
 
   /** Not to be held against the client. */
   const excused = (): boolean => {
-    const unread = client._parsingBatch > 0 || client._paused === true;
+    const unread = connection.unread || client._paused === true;
     unreadMs = unread && !connection.waitsForStore ? unreadMs + client._keepaliveInterval : 0;
     return connection.waitsForStore || (unread && unreadMs <= UNREAD_MAX_MS);
   };

@@ -29,43 +29,43 @@ export interface WillRecorder {
 }
 
 export class GuardedPersistence {
-  readonly #inner: InnerPersistence;
+  readonly inner: InnerPersistence;
   readonly #fault: (where: string, error: unknown) => void;
   readonly #deadline: Deadline;
   /** Set before the broker listens. */
   wills: WillRecorder | undefined;
 
   constructor(inner: InnerPersistence, timeoutMs: number, fault: (where: string, error: unknown) => void) {
-    this.#inner = inner;
+    this.inner = inner;
     this.#fault = fault;
     this.#deadline = new Deadline(timeoutMs, () => new Error(`no answer within ${timeoutMs} ms`));
   }
 
   /** aedes looks at the constructor's name: this must be an async function. */
   async setup(broker: AedesBroker): Promise<void> {
-    await this.#inner.setup(broker);
+    await this.inner.setup(broker);
   }
 
   async destroy(): Promise<void> {
-    await this.#inner.destroy();
+    await this.inner.destroy();
   }
 
   // What an answer depends on.
 
   subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
-    return this.#needed('read a session', () => this.#inner.subscriptionsByClient(client));
+    return this.#needed('read a session', () => this.inner.subscriptionsByClient(client));
   }
 
   cleanSubscriptions(client: ClientRef): Promise<unknown> {
-    return this.#needed('clean a session', () => this.#inner.cleanSubscriptions(client));
+    return this.#needed('clean a session', () => this.inner.cleanSubscriptions(client));
   }
 
   addSubscriptions(client: ClientRef, subscriptions: Subscription[]): Promise<unknown> {
-    return this.#needed('store a subscription', () => this.#inner.addSubscriptions(client, subscriptions));
+    return this.#needed('store a subscription', () => this.inner.addSubscriptions(client, subscriptions));
   }
 
   removeSubscriptions(client: ClientRef, filters: string[]): Promise<unknown> {
-    return this.#needed('remove a subscription', () => this.#inner.removeSubscriptions(client, filters));
+    return this.#needed('remove a subscription', () => this.inner.removeSubscriptions(client, filters));
   }
 
   putWill(client: AedesClient, will: WillPacket): Promise<void> {
@@ -84,29 +84,29 @@ export class GuardedPersistence {
   // What only delivery to sessions depends on.
 
   storeRetained(packet: QueuedPacket): Promise<unknown> {
-    return this.#tried('store a retained message', () => this.#inner.storeRetained(packet), undefined);
+    return this.#tried('store a retained message', () => this.inner.storeRetained(packet), undefined);
   }
 
   subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
-    return this.#inner.subscriptionsByTopic(topic).then(atLeastQos1, (error: unknown) => {
+    return this.inner.subscriptionsByTopic(topic).then(atLeastQos1, (error: unknown) => {
       this.#fault('session store: find sessions', error);
       return [];
     });
   }
 
   async outgoingEnqueue(subscription: { clientId: string }, packet: QueuedPacket): Promise<void> {
-    await this.#tried('queue a message', () => this.#inner.outgoingEnqueue(subscription, packet), undefined);
+    await this.#tried('queue a message', () => this.inner.outgoingEnqueue(subscription, packet), undefined);
   }
 
   async outgoingEnqueueCombi(subscriptions: readonly { clientId: string }[], packet: QueuedPacket): Promise<void> {
     if (subscriptions.length === 0) return;
-    await this.#tried('queue a message', () => this.#inner.outgoingEnqueueCombi(subscriptions, packet), undefined);
+    await this.#tried('queue a message', () => this.inner.outgoingEnqueueCombi(subscriptions, packet), undefined);
   }
 
   async outgoingUpdate(client: ClientRef, packet: QueuedPacket): Promise<void> {
     await this.#tried(
       'update a queued message',
-      () => this.#inner.outgoingUpdate(client, packet),
+      () => this.inner.outgoingUpdate(client, packet),
       undefined,
       isUnknownPacket,
     );
@@ -115,19 +115,19 @@ export class GuardedPersistence {
   /** Without a packet id it means a message that was not forwarded just now: that stays in the queue. */
   async outgoingClearMessageId(client: ClientRef, packet: { messageId?: number }): Promise<QueuedPacket | undefined> {
     if (packet.messageId === undefined) return undefined;
-    return this.#tried('remove a queued message', () => this.#inner.outgoingClearMessageId(client, packet), undefined);
+    return this.#tried('remove a queued message', () => this.inner.outgoingClearMessageId(client, packet), undefined);
   }
 
   outgoingStream(client: ClientRef): Readable {
-    return this.#stream('read queued messages', () => this.#inner.outgoingStream(client));
+    return this.#stream('read queued messages', () => this.inner.outgoingStream(client));
   }
 
   createRetainedStreamCombi(filters: string[]): Readable {
-    return this.#stream('read retained messages', () => this.#inner.createRetainedStreamCombi(filters));
+    return this.#stream('read retained messages', () => this.inner.createRetainedStreamCombi(filters));
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
-    return this.#inner.countOffline();
+    return this.inner.countOffline();
   }
 
   /** aedes' own look for wills of dead brokers; patches/wills.ts does it. */

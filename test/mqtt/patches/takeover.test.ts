@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { raw, start } from '../support/harness.ts';
+import type { RawClient } from '../support/raw-client.ts';
 
 describe('taking over a client id', () => {
   it('tells a client of MQTT 5 (0x8E) and leaves exactly one', async () => {
@@ -16,7 +17,7 @@ describe('taking over a client id', () => {
   it('works again and again, whenever the connection before it ends', async () => {
     const test = await start();
     // Subscriptions make aedes end a connection over several turns of the event loop: the gap in which the successor comes.
-    const clients = [];
+    const clients: RawClient[] = [];
     for (let i = 0; i < 30; i++) {
       const client = await raw(test, { version: 5, clientId: 'same', properties: { sessionExpiryInterval: 0 } });
       const subscriptions = Array.from({ length: 5 }, (_, index) => ({ topic: `r/${index}`, qos: 1 as const }));

@@ -43,6 +43,8 @@ const perSecond = Number(options.rate);
 const seconds = Number(options.seconds);
 const live = process.stdout.isTTY === true;
 
+/** The second that was last written, where there is no terminal to write over. */
+let reported = -1;
 const topic = `demo.telemetry.${Date.now().toString(36)}`;
 const directory = mkdtempSync(join(tmpdir(), 'sluice-demo-'));
 /** @type {(() => unknown)[]} */
@@ -59,6 +61,7 @@ const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING });
 const admin = kafka.admin();
 await admin.connect();
 cleanUp.push(() => admin.disconnect());
+await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: true });
 
 console.log(`\n${deviceCount} devices publish ${perSecond} messages a second to devices/<id>/telemetry, QoS 1\n`);
 console.log('   time   published   acknowledged     in Kafka');
@@ -180,16 +183,10 @@ function total(what) {
 }
 
 async function inKafka() {
-  try {
-    const offsets = await admin.fetchTopicOffsets(topic);
-    return offsets.reduce((sum, { high }) => sum + Number(high), 0);
-  } catch {
-    // The topic is made with the first record.
-    return 0;
-  }
+  const offsets = await admin.fetchTopicOffsets(topic);
+  return offsets.reduce((sum, { high }) => sum + Number(high), 0);
 }
 
-let reported = -1;
 async function report(last = false) {
   const second = Math.floor(elapsed());
   if (!last && !live && second === reported) return;

@@ -21,7 +21,7 @@ import { inspectTopics } from './kafka/durability.ts';
 import type { KafkaSink } from './kafka/sink.ts';
 import { LibraryPublisher, type PublishRequest } from './library-publish.ts';
 import { createBroker, type MqttBroker } from './mqtt/broker.ts';
-import { startListeners, type Listeners } from './mqtt/listeners/listeners.ts';
+import { startListeners, type Listeners, type Listening } from './mqtt/listeners/listeners.ts';
 import { openSessions, type SessionOptions } from './mqtt/sessions.ts';
 import { createLog, type Logger } from './observe/log.ts';
 import { Report, type Incident } from './report.ts';
@@ -114,7 +114,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       throw error;
     }
     this.#state = 'running';
-    const listeners = this.#running.listeners.listening;
+    const listeners = this.#running.listeners.listening.map(listenerStatus);
     this.#log.info(
       { event: 'sluice.started', version, listeners: listeners.map(({ url }) => url) },
       'sluice is running',
@@ -201,10 +201,10 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     });
     this.#closers.push(['the broker', () => broker.close()]);
 
-    const listeners = await startListeners(config.listeners, {
-      maxConnections: limits.connections,
-      handle: (stream, info) => broker.handle(stream, info),
+    const listeners = await startListeners(config.listeners, (stream, info) => broker.handle(stream, info), {
+      limits,
       fault: (where, error) => this.#report.fault('listener.fault', error, { where }),
+      clientFault: (where, remoteAddress, error) => this.#report.connectionFailed(where, remoteAddress, error),
     });
     this.#closers.push(['the listeners', () => listeners.close()]);
 
@@ -299,7 +299,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const left = (): number => Math.max(0, end - performance.now());
     const { listeners, broker, commits, forwarder } = running;
 
-    await listeners.close();
+    await listeners.stopAccepting();
     broker.stopReading();
     await within(Math.min(FINISH_APPENDS_MAX_MS, left()), Promise.all(commits.map((commit) => commit.settled())));
     await broker.close();
@@ -341,7 +341,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       pid: process.pid,
       startedAt: this.#startedAt.toISOString(),
       state: this.#state,
-      listeners: running?.listeners.listening ?? [],
+      listeners: (running?.listeners.listening ?? []).map(listenerStatus),
       clients: running?.broker.clients().total ?? 0,
       routes: config.routes.map(({ name, from, to }) => ({ name, from, to })),
       buffer: {
@@ -380,6 +380,12 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       counters: running === undefined ? {} : countersOf(running, forward),
     };
   }
+}
+
+/** A listener's name is its URL scheme. */
+function listenerStatus({ name, host, port, path }: Listening): ListenerStatus {
+  const address = host.includes(':') ? `[${host}]` : host;
+  return { name, host, port, url: `${name}://${address}:${port}${path ?? ''}` };
 }
 
 function ledgerOf(stats: readonly ShardStats[]): LedgerStatus {
@@ -421,7 +427,7 @@ function countersOf(running: Running, forward: ForwardStatus | undefined): Recor
     appends: sum('appends'),
     appended: sum('messages'),
     refused: sum('refused'),
-    droppedQos0: sum('droppedQos0') + mqtt.droppedQos0,
+    droppedQos0: sum('droppedQos0'),
     qos2Duplicates: sum('duplicates') + ingest.counters.qos2Duplicates,
     records: forward?.counters.records ?? 0,
     chunks: forward?.counters.chunks ?? 0,

@@ -38,6 +38,8 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const PENDING_MAX_BYTES = 256 * 1024 * 1024;
 /** Of shutdownTimeout, at most this for appends in flight: one that hangs must not eat the time to deliver. */
 const FINISH_APPENDS_MAX_MS = 2_000;
+/** Where it is closed without being drained: after a failed start. */
+const CLOSE_FORWARDING_MS = 1_000;
 /** How often the target topics are looked at until Kafka answers. */
 const INSPECT_RETRY_MS = 15_000;
 
@@ -179,6 +181,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     forwarder = this.#makeForwarder(store, sink, tail);
     const commits = this.#makeCommits(store, opening, forwarder);
     this.#closers.push(['appends', () => commits.forEach((commit) => commit.close())]);
+    const forwarding = forwarder;
+    this.#closers.push(['forwarding', () => forwarding.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
     await forwarder.start();
 
     const ingest = new Ingest({ commits, router: this.#router });

@@ -41,6 +41,6 @@ try {
     process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
   } else {
     printError(error);
-    process.exitCode = exitCodeOf(error);
+    process.exit(exitCodeOf(error));
   }
 }

@@ -79,7 +79,7 @@ describe.each(stores)('100,000 messages from 50 clients, on %s', (store) => {
   it('over TLS with a client certificate', { timeout: 240_000 }, async () => {
     const port = await freePort();
     const pem = (name: string): Promise<string> => readFile(join(certificates, name), 'utf8');
-    const tls = { ca: await pem('ca.crt'), cert: await pem('fleet.crt'), key: await pem('fleet.key') };
+    const tls = { ca: await pem('ca.crt'), cert: await pem('client-fleet.crt'), key: await pem('client-fleet.key') };
     await run(() => ({ urls: [`mqtts://localhost:${port}`], tls }), {
       'listeners.mqtts.port': port,
       'listeners.mqtts.tls.cert': join(certificates, 'server.crt'),

@@ -60,7 +60,9 @@ export interface KafkaSink {
   encode(topic: string, partition: number, records: readonly RecordSlice[], from: number, to: number): Chunk;
   /**
    * acks=all. At most one chunk of a partition is in flight; the caller sees to it. A chunk that failed with scope topic or
-   * cluster is sent again unchanged, before any other of that partition. @throws KafkaFault
+   * cluster is sent again unchanged, before any other of that partition. Scope topic with reason PARTITION_GONE: the topic
+   * was made anew with fewer partitions; such a chunk can only be abandoned, and its records given to other partitions.
+   * @throws KafkaFault
    */
   send(chunk: Chunk): Promise<void>;
   /** The caller gives up a chunk whose outcome is unknown (lost lease): the partition's sequence starts anew. */

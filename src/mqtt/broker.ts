@@ -131,6 +131,7 @@ class Broker implements MqttBroker {
         },
       },
       silent: sessions.silent,
+      deliveries: 0,
     };
     hearBroker(this.#aedes, this.#core.events.fault);
     this.#wills = new Wills(this.#core, sessions.wills, {
@@ -201,6 +202,10 @@ class Broker implements MqttBroker {
   async #close(): Promise<void> {
     this.stopReading();
     this.#wills.stop();
+    // What is acknowledged still goes to the queues of sessions, which outlive us.
+    const late = performance.now() + CLOSE_TIMEOUT_MS;
+    while (this.#core.deliveries > 0 && performance.now() < late)
+      await new Promise((resolve) => setTimeout(resolve, 5));
     await this.disconnectAll(ReasonCode.serverShuttingDown);
     await withinTime(new Promise<void>((resolve) => this.#aedes.close(() => resolve())), CLOSE_TIMEOUT_MS);
     await this.#options.sessions.close();

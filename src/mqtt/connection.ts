@@ -46,6 +46,8 @@ export interface BrokerCore {
   readonly counters: MqttCounters;
   readonly events: MqttEvents;
   readonly silent: ((topic: string, qos: number) => boolean) | undefined;
+  /** Messages that are acknowledged and not yet handed to the subscribers and sessions. */
+  deliveries: number;
 }
 
 /** Who waits for the commit that forgets a QoS 2 packet id. */
@@ -185,6 +187,7 @@ export class Connection {
 
   /** One after another: order among subscribers follows the order of acknowledgements. */
   #deliver(delivery: Delivery): void {
+    this.core.deliveries++;
     this.#deliveries.push(delivery);
     if (this.#delivering) return;
     this.#delivering = true;
@@ -223,6 +226,7 @@ export class Connection {
     // It is acknowledged and on its way to Kafka: what subscribers miss is no reason to close the publisher.
     if (error) this.core.events.fault('delivery', error);
     const delivery = this.#deliveries.shift();
+    this.core.deliveries--;
     if (delivery !== undefined) this.#readOn(delivery.done);
     if (this.#inLoop) this.#finishedInLoop = true;
     else this.#next();

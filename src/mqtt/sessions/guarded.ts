@@ -88,7 +88,7 @@ export class GuardedPersistence {
   }
 
   subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
-    return this.inner.subscriptionsByTopic(topic).then(atLeastQos1, (error: unknown) => {
+    return this.inner.subscriptionsByTopic(topic).then(onePerClient, (error: unknown) => {
       this.#fault('session store: find sessions', error);
       return [];
     });
@@ -190,9 +190,18 @@ export class GuardedPersistence {
   }
 }
 
-/** QoS 0 is not queued. After a restart both libraries hold QoS 0 subscriptions in the index of those that are. */
-function atLeastQos1(subscriptions: MatchedSubscription[]): MatchedSubscription[] {
-  return subscriptions.every(({ qos }) => qos > 0) ? subscriptions : subscriptions.filter(({ qos }) => qos > 0);
+/**
+ * Whose queues get a message: a client once, however many of its subscriptions match, and none for QoS 0. After a restart
+ * both libraries hold QoS 0 subscriptions, too, in the index of those whose messages are queued.
+ */
+function onePerClient(matched: MatchedSubscription[]): MatchedSubscription[] {
+  if (matched.length === 0) return matched;
+  const byClient = new Map<string, MatchedSubscription>();
+  for (const subscription of matched) {
+    const known = byClient.get(subscription.clientId);
+    if (subscription.qos > (known?.qos ?? 0)) byClient.set(subscription.clientId, subscription);
+  }
+  return [...byClient.values()];
 }
 
 /** A PUBREC for a packet id that is not known: answered with PUBREL all the same, and no fault of the store. */

@@ -61,20 +61,12 @@ export class LevelSessions extends AsyncLevelPersistence {
     return super.removeSubscriptions(client, filters);
   }
 
-  /** One per client, with the highest QoS of those that match: each queues one copy. */
   override async subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
     return this.matching(topic);
   }
 
   matching(topic: string): MatchedSubscription[] {
-    const matched = this.#subscriptions.match(topic);
-    if (matched.length < 2) return matched;
-    const byClient = new Map<string, MatchedSubscription>();
-    for (const subscription of matched) {
-      const known = byClient.get(subscription.clientId);
-      if (known === undefined || known.qos < subscription.qos) byClient.set(subscription.clientId, subscription);
-    }
-    return [...byClient.values()];
+    return this.#subscriptions.match(topic);
   }
 
   override outgoingEnqueue(subscription: { clientId: string }, packet: QueuedPacket): Promise<unknown> {

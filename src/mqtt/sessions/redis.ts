@@ -73,6 +73,7 @@ export async function openRedis(options: RedisSessionOptions): Promise<RedisSess
   // Subscriptions must not be lost when Redis is away for a moment: they wait, and ioredis renews them.
   const subscriber = connect(options, 'emitter-subscribe', '', true);
   const connections = [store, publisher, subscriber];
+  storeAnyField(store);
   const disconnect = (): void => connections.forEach((redis) => redis.disconnect());
   try {
     await Promise.all(connections.map((redis) => redis.connect()));
@@ -95,6 +96,20 @@ export async function openRedis(options: RedisSessionOptions): Promise<RedisSess
     emitter,
     wills: new RedisWillStore(store),
     disconnect,
+  };
+}
+
+/**
+ * aedes-persistence-redis collects subscriptions in a plain object with the filter as key, where `__proto__` becomes the
+ * object's prototype instead of a field. It comes alone: patches/packets.ts hands subscriptions over one by one.
+ */
+function storeAnyField(redis: Redis): void {
+  type Store = (key: string, fields: object | Map<string, unknown>) => Promise<unknown>;
+  const commands = redis as unknown as { hmsetBuffer: Store };
+  const store = commands.hmsetBuffer.bind(redis);
+  commands.hmsetBuffer = (key, fields) => {
+    const prototype: unknown = Object.getPrototypeOf(fields);
+    return store(key, Buffer.isBuffer(prototype) ? new Map([['__proto__', prototype]]) : fields);
   };
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -101,6 +102,31 @@ describe('the directory of the embedded buffer', () => {
       .then(() => undefined)
       .catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'STORE_REFUSED', hint: expect.stringContaining('backup') as unknown });
+  });
+});
+
+describe('the disk space of an outage', () => {
+  it('is given back after the drain, all but 64 MB per shard', async () => {
+    const process = await start({ shards: 1 });
+    const frame = randomBytes(1_500_000);
+    for (let i = 0; i < 90; i++) await process.store.append(process.request({ frame, count: 1 }));
+    const usedBytes = async (): Promise<number> => {
+      const sizes = await Promise.all(
+        (await readdir(buffer())).map((file) =>
+          stat(buffer(file)).then(
+            ({ size }) => size,
+            () => 0,
+          ),
+        ),
+      );
+      return sizes.reduce((sum, size) => sum + size, 0);
+    };
+    expect(await usedBytes()).toBeGreaterThan(120e6);
+    const lease = await process.lease();
+    for (let i = 1; i <= 90; i++) {
+      await process.store.settle(lease, { released: i, trimmed: i + 1, freedBytes: frame.length });
+    }
+    await expect.poll(usedBytes, { timeout: 20_000 }).toBeLessThan(80e6);
   });
 });
 

@@ -31,6 +31,7 @@ import type {
 import { openLevel, WriteQueue, type Database, type OpenDatabase, type Write } from './database.ts';
 import { openError, readError, readOnlyError } from './errors.ts';
 import { FORMAT_KEY, frameKey } from './keys.ts';
+import { Reclaimer } from './reclaimer.ts';
 import { LevelShard } from './shard.ts';
 
 export interface LevelStoreOptions {
@@ -67,6 +68,7 @@ export class LevelStore implements BufferStore {
   readonly #committedHeads: number[];
   /** Settlements of a shard are applied one after the other, although they look things up first. */
   readonly #settling: Promise<void>[];
+  readonly #reclaimer: Reclaimer;
   #parts: LevelShard[] = [];
   #events: StoreEvents | undefined;
   #recovering: Promise<void> | undefined;
@@ -79,6 +81,7 @@ export class LevelStore implements BufferStore {
     this.maxBytes = options.maxBytes;
     this.directory = path.join(options.path, 'buffer');
     this.#queue = new WriteQueue(this.directory, options.openDatabase ?? openLevel, (error) => this.#onBroken(error));
+    this.#reclaimer = new Reclaimer(() => this.#queue.db);
     this.#views = Array.from({ length: options.shards }, (_, shard) => new ShardView(shard));
     this.#committedHeads = this.#views.map(() => 0);
     this.#settling = this.#views.map(() => Promise.resolve());
@@ -236,8 +239,11 @@ export class LevelStore implements BufferStore {
     check();
     const { writes, sync } = part.settle(change, removals);
     const done = this.#queue.write(writes, sync);
-    // Awaited by settle(); here it only must not count as unhandled.
-    done.catch(() => {});
+    // Failure is for settle(), which awaits it.
+    done.then(
+      () => this.#reclaimer.freed(lease.shard, change.freedBytes ?? 0, log.settle.trimmed),
+      () => {},
+    );
     return { done };
   }
 

@@ -5,6 +5,8 @@
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 
+const CLOSE_TIMEOUT_MS = 1_000;
+
 export class WebSocketStream extends Duplex {
   readonly #socket: WebSocket;
 
@@ -46,8 +48,10 @@ export class WebSocketStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // After a close frame has been sent ws ends the socket by itself, at the latest after its own time-out.
-    if (this.#socket.readyState !== this.#socket.CLOSING) this.#socket.terminate();
+    const socket = this.#socket;
+    // A close frame that is under way gets a moment; ws itself would wait 30 s for the answer.
+    if (socket.readyState === socket.CLOSING) setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref();
+    else socket.terminate();
     done(error);
   }
 

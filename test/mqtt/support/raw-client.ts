@@ -14,6 +14,8 @@ export class RawClient {
     this.version = version;
     const parser = mqttPacket.parser({ protocolVersion: version });
     parser.on('packet', (packet) => this.received.push(packet));
+    // What is no MQTT is no answer.
+    parser.on('error', () => undefined);
     socket.on('data', (bytes) => parser.parse(bytes));
     socket.on('error', () => undefined);
     socket.on('close', () => (this.closed = true));

@@ -1,8 +1,9 @@
 import { errorText } from '../errors.ts';
+import { BrokerConnection } from './connection.ts';
 import type { KafkaLog } from './options.ts';
 import { Metadata, type Api, type MetadataAnswer } from './protocol.ts';
 import { KafkaFault } from './sink.ts';
-import type { BrokerConnection, Wire } from './wire.ts';
+import type { Wire } from './wire.ts';
 
 /** What can be asked of any broker has to come sooner than a produce request, for the next one can be asked. */
 const ASK_DEADLINE_MS = 5_000;
@@ -24,7 +25,7 @@ export class Cluster {
   constructor(wire: Wire, log: KafkaLog) {
     this.#wire = wire;
     this.#log = log;
-    this.#seeds = wire.settings.brokers.map(({ host, port }) => wire.connection(host, port));
+    this.#seeds = wire.settings.brokers.map(({ host, port }) => new BrokerConnection(host, port, wire));
   }
 
   /** Told when the addresses lead to another cluster than before: nothing that was learned of the old one holds. */
@@ -103,7 +104,7 @@ export class Cluster {
       const known = this.#nodes.get(nodeId);
       if (known?.host === host && known.port === port) continue;
       const seed = this.#seeds.find((each) => each.host === host && each.port === port);
-      this.#nodes.set(nodeId, seed ?? this.#wire.connection(host, port));
+      this.#nodes.set(nodeId, seed ?? new BrokerConnection(host, port, this.#wire));
       this.#leave(known);
     }
     // A broker that is down is not listed; one that is back is.

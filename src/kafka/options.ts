@@ -84,7 +84,7 @@ export function kafkaSettings(options: KafkaOptions): KafkaSettings {
   return {
     brokers: options.brokers.map(parseAddress),
     clientId: options.clientId ?? 'sluice',
-    tls: tls === true ? {} : tls === false ? undefined : tls,
+    tls: tls === true ? {} : tls ? given(tls) : undefined,
     sasl: options.sasl,
     compression: options.compression ?? 'none',
     requestTimeoutMs: options.requestTimeoutMs ?? 30_000,
@@ -97,6 +97,11 @@ export function kafkaSettings(options: KafkaOptions): KafkaSettings {
     idempotent: options.idempotent ?? true,
     metadataMaxAgeMs: options.metadataMaxAgeMs ?? 60_000,
   };
+}
+
+/** Without what is undefined: node:tls would take it in place of its defaults. */
+function given(tls: KafkaTlsOptions): KafkaTlsOptions {
+  return Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
 }
 
 function parseAddress(text: string): BrokerAddress {

@@ -1,7 +1,7 @@
 import { errorText } from '../errors.ts';
+import type { BrokerConnection } from './connection.ts';
 import { Produce, type PartitionAnswer, type PartitionBatch } from './protocol.ts';
 import { KafkaFault } from './sink.ts';
-import type { BrokerConnection } from './wire.ts';
 
 interface Waiting {
   readonly batch: PartitionBatch;

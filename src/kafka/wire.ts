@@ -11,14 +11,10 @@ import { createRequire } from 'node:module';
 import net from 'node:net';
 import tls from 'node:tls';
 import { errorText } from '../errors.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { ByteWriter } from './bytes.ts';
 import type { KafkaLog, KafkaSettings } from './options.ts';
-import type { Api } from './protocol.ts';
-import { KafkaFault } from './sink.ts';
 
 export const KAFKAJS_VERSION = '2.2.4';
-
-type ApiName = Pick<Api<never, never>, 'key' | 'name' | 'minVersion' | 'maxVersion'>;
 
 interface RequestEntry {
   apiKey: number;
@@ -126,17 +122,18 @@ export function verifyKafkajs(kafkajs: Kafkajs): void {
   throw new Error(`kafkajs is not the ${KAFKAJS_VERSION} that src/kafka/wire.ts was written for: ${found}`);
 }
 
-/** Two timeouts in a row, and the connection is taken for dead. */
-const TIMEOUTS_TO_RECONNECT = 2;
 /** SASL and the exchange of versions, on top of opening the connection. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 60_000;
 
-interface Session {
-  readonly broker: KafkajsBroker;
-  readonly sockets: Set<net.Socket>;
+interface SocketTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly ssl: tls.ConnectionOptions | null;
+  readonly onConnect: () => void;
 }
 
-/** Makes connections to brokers that share settings and log. Verifies kafkajs first. */
+/** Makes sessions with brokers that share settings and log. Verifies kafkajs first. */
 export class Wire {
   readonly settings: KafkaSettings;
   readonly #kafkajs: Kafkajs;
@@ -156,29 +153,19 @@ export class Wire {
     this.#logger = kafkajs.createLogger({ level: LOG_LEVEL_INFO, logCreator });
   }
 
-  connection(host: string, port: number): BrokerConnection {
-    return new BrokerConnection(host, port, this);
-  }
-
-  /** @internal */
   session(host: string, port: number): Session {
-    const { settings } = this;
+    const { clientId, tls: ssl, connectionTimeoutMs, requestTimeoutMs } = this.settings;
     const sockets = new Set<net.Socket>();
     const connectionPool = new this.#kafkajs.ConnectionPool({
       host,
       port,
       logger: this.#logger,
-      ssl: settings.tls ?? null,
+      ssl: ssl ?? null,
       sasl: this.#sasl ?? null,
-      clientId: settings.clientId,
-      connectionTimeout: settings.connectionTimeoutMs,
-      requestTimeout: settings.requestTimeoutMs,
-      socketFactory: (target: {
-        host: string;
-        port: number;
-        ssl: tls.ConnectionOptions | null;
-        onConnect: () => void;
-      }) => openSocket(target, sockets),
+      clientId,
+      connectionTimeout: connectionTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      socketFactory: (target: SocketTarget) => openSocket(target, sockets),
     });
     for (const { requestQueue } of connectionPool.pool) {
       const schedule = requestQueue.scheduleCheckPendingRequests.bind(requestQueue);
@@ -189,7 +176,7 @@ export class Wire {
     }
     const authenticationTimeout = HANDSHAKE_TIMEOUT_MS;
     const broker = new this.#kafkajs.Broker({ connectionPool, logger: this.#logger, authenticationTimeout });
-    return { broker, sockets };
+    return new Session(broker, sockets, clientId);
   }
 }
 
@@ -199,200 +186,104 @@ function kafkajsSasl(sasl: KafkaSettings['sasl']): Record<string, unknown> | und
   return { mechanism, oauthBearerProvider: async () => ({ value: await token() }) };
 }
 
-function openSocket(
-  target: { host: string; port: number; ssl: tls.ConnectionOptions | null; onConnect: () => void },
-  sockets: Set<net.Socket>,
-): net.Socket {
-  const { host, port, ssl, onConnect } = target;
+function openSocket({ host, port, ssl, onConnect }: SocketTarget, sockets: Set<net.Socket>): net.Socket {
   const servername = net.isIP(host) ? {} : { servername: host };
   const socket = ssl
     ? tls.connect({ host, port, ...servername, ...ssl }, onConnect)
     : net.connect({ host, port }, onConnect);
   socket.setNoDelay(true);
-  socket.setKeepAlive(true, 60_000);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
   return socket;
 }
 
-/** A connection to one broker that opens when it is used, and again after it broke. */
-export class BrokerConnection {
-  readonly host: string;
-  readonly port: number;
-  readonly #wire: Wire;
-  #session: Session | undefined;
-  #connecting: Promise<KafkajsBroker> | undefined;
-  #timeouts = 0;
-  #failed = false;
-  #closed = false;
+/** One request as the wire sees it. */
+export interface WireRequest {
+  readonly apiKey: number;
+  readonly apiName: string;
+  readonly apiVersion: number;
+  readonly body: readonly Uint8Array[];
+}
 
-  constructor(host: string, port: number, wire: Wire) {
-    this.host = host;
-    this.port = port;
-    this.#wire = wire;
+/** One connection to a broker, from connect() to end(). Its errors are kafkajs'. */
+export class Session {
+  readonly #broker: KafkajsBroker;
+  readonly #sockets: Set<net.Socket>;
+  readonly #clientId: string;
+
+  constructor(broker: KafkajsBroker, sockets: Set<net.Socket>, clientId: string) {
+    this.#broker = broker;
+    this.#sockets = sockets;
+    this.#clientId = clientId;
   }
 
-  get address(): string {
-    return `${this.host}:${this.port}`;
+  /** The socket is connected. */
+  get open(): boolean {
+    return this.#broker.connectionPool.isConnected();
   }
 
-  get connected(): boolean {
-    return this.#session?.broker.isConnected() ?? false;
+  /** Requests can be sent. Not so while it is open and its SASL session has to be renewed (KIP-368): connect() does that. */
+  get ready(): boolean {
+    return this.#broker.isConnected();
   }
 
-  /** Its last request or connect failed: others are asked first. */
-  get failed(): boolean {
-    return this.#failed;
+  /** One call at a time makes a connection; the others wait for it. */
+  connect(): Promise<void> {
+    return this.#broker.connect();
   }
 
-  /**
-   * Sends one request. An answer that tells of errors is an answer.
-   * @param deadlineMs where it should be less than the request timeout; what is late then is ignored
-   * @throws KafkaFault of scope cluster: no answer; whether the broker acted is unknown
-   */
-  async request<Args, Answer extends { readonly throttleMs: number }>(
-    api: Api<Args, Answer>,
-    args: Args,
-    deadlineMs?: number,
-  ): Promise<Answer> {
-    if (deadlineMs === undefined) return this.#request(api, args);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        this.#failed = true;
-        reject(this.#fault('REQUEST_TIMEOUT', `${api.name}: no answer within ${deadlineMs} ms`));
-      }, deadlineMs);
-    });
-    try {
-      return await Promise.race([this.#request(api, args), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** What the broker offers of an API. */
+  versions(apiKey: number): { minVersion: number; maxVersion: number } | undefined {
+    return this.#broker.versions?.[apiKey];
   }
 
-  /** Ends it for good; what waits for an answer fails. */
-  close(): void {
-    this.#closed = true;
-    if (this.#session !== undefined) this.#end(this.#session, 'closed');
-  }
-
-  async #request<Args, Answer extends { readonly throttleMs: number }>(
-    api: Api<Args, Answer>,
-    args: Args,
-  ): Promise<Answer> {
-    const ready = this.#session?.broker;
-    const broker = ready?.isConnected() ? ready : await this.#connect();
-    const version = this.#versionOf(api, broker);
-    // kafkajs keeps a second connection for fetching, which is never opened here.
-    const connection = broker.connectionPool.pool[0] as KafkajsConnection;
-    const payload = await this.#exchange(connection, api, version, api.encode(args, version));
-    this.#failed = false;
-    this.#timeouts = 0;
-    let answer: Answer;
-    try {
-      answer = api.decode(new ByteReader(payload), version);
-    } catch (error) {
-      throw this.#fault('UNREADABLE_ANSWER', `${api.name}: ${errorText(error)}`, error);
-    }
-    if (answer.throttleMs > 0 && version >= api.throttledFrom) connection.requestQueue.maybeThrottle(answer.throttleMs);
-    return answer;
-  }
-
-  #versionOf(api: ApiName, broker: KafkajsBroker): number {
-    const offered = broker.versions?.[api.key];
-    const version = Math.min(api.maxVersion, offered?.maxVersion ?? -1);
-    if (offered !== undefined && version >= Math.max(api.minVersion, offered.minVersion)) return version;
-    const theirs = offered === undefined ? 'none' : `${offered.minVersion} to ${offered.maxVersion}`;
-    const ours = `${api.minVersion} to ${api.maxVersion}`;
-    throw this.#fault('UNSUPPORTED_VERSION', `it offers ${api.name} in versions ${theirs}; sluice speaks ${ours}`);
-  }
-
-  /** One request header (v1), then the parts of the body as they are: they are not copied into one buffer. */
-  #exchange(connection: KafkajsConnection, api: ApiName, version: number, parts: Uint8Array[]): Promise<Buffer> {
+  /** Sends a request header (v1) and the parts of the body as they are: they are not copied into one buffer. */
+  send({ apiKey, apiName, apiVersion, body }: WireRequest): Promise<Buffer> {
     return new Promise((resolve, reject) => {
+      const connection = this.#connection;
       const correlationId = connection.nextCorrelationId();
-      const header = new ByteWriter().int16(api.key).int16(version).int32(correlationId);
-      const head = header.string(this.#wire.settings.clientId).bytes();
-      const size = parts.reduce((sum, part) => sum + part.length, head.length);
+      const header = new ByteWriter().int16(apiKey).int16(apiVersion).int32(correlationId);
+      const head = header.string(this.#clientId).bytes();
+      const size = body.reduce((sum, part) => sum + part.length, head.length);
       const sendRequest = (): void => {
         const socket = connection.socket as net.Socket;
         socket.cork();
         socket.write(new ByteWriter().int32(size).bytes());
         socket.write(head);
-        for (const part of parts) socket.write(part);
+        for (const part of body) socket.write(part);
         socket.uncork();
       };
-      const entry: RequestEntry = {
-        apiKey: api.key,
-        apiName: api.name,
-        apiVersion: version,
-        correlationId,
-        resolve: ({ payload }) => resolve(payload),
-        reject: (error) => reject(this.#requestFailed(error)),
-      };
+      const answered = ({ payload }: { payload: Buffer }): void => resolve(payload);
+      const entry = { apiKey, apiName, apiVersion, correlationId, resolve: answered, reject };
       connection.requestQueue.push({ entry, expectResponse: true, requestTimeout: null, sendRequest });
     });
   }
 
-  #requestFailed(error: Error): KafkaFault {
-    this.#failed = true;
-    if (error.name !== 'KafkaJSRequestTimeoutError') return this.#fault('CONNECTION_LOST', errorText(error), error);
-    this.#timeouts++;
-    const session = this.#session;
-    if (this.#timeouts >= TIMEOUTS_TO_RECONNECT && session !== undefined) {
-      // Not from within kafkajs' walk over the requests that time out.
-      setImmediate(() => this.#end(session, `${TIMEOUTS_TO_RECONNECT} requests in a row timed out`));
-    }
-    return this.#fault('REQUEST_TIMEOUT', errorText(error), error);
+  /** Nothing is sent for so long: the broker asks for it (KIP-219). */
+  throttle(ms: number): void {
+    this.#connection.requestQueue.maybeThrottle(ms);
   }
 
-  #connect(): Promise<KafkajsBroker> {
-    this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined));
-    return this.#connecting;
-  }
-
-  async #open(): Promise<KafkajsBroker> {
-    if (this.#closed) throw this.#fault('CLOSED', 'this sink is closed');
-    let session = this.#session;
-    // Connected and yet not ready: its SASL session is to be renewed (KIP-368).
-    if (session === undefined || !session.broker.connectionPool.isConnected()) {
-      if (session !== undefined) this.#end(session, 'connection lost');
-      session = this.#wire.session(this.host, this.port);
-      this.#session = session;
-    }
-    const { connectionTimeoutMs, requestTimeoutMs } = this.#wire.settings;
-    const withinMs = connectionTimeoutMs + Math.min(requestTimeoutMs, HANDSHAKE_TIMEOUT_MS);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no connection within ${withinMs} ms`)), withinMs);
-    });
-    try {
-      await Promise.race([session.broker.connect(), late]);
-      this.#timeouts = 0;
-      return session.broker;
-    } catch (error) {
-      this.#failed = true;
-      this.#end(session, errorText(error));
-      const authentication = error instanceof Error && error.name === 'KafkaJSSASLAuthenticationError';
-      throw this.#fault(authentication ? 'SASL_AUTHENTICATION_FAILED' : 'CONNECTION_FAILED', errorText(error), error);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** At once: kafkajs' own disconnect() waits for what is in flight. */
-  #end(session: Session, why: string): void {
-    if (this.#session === session) this.#session = undefined;
-    this.#timeouts = 0;
-    const error = new Error(`connection to ${this.address} ended: ${why}`);
-    for (const { requestQueue } of session.broker.connectionPool.pool) {
+  /** At once: kafkajs' own disconnect() waits for what is in flight. Requests without an answer fail with `error`. */
+  end(error: Error): void {
+    for (const { requestQueue } of this.#broker.connectionPool.pool) {
       requestQueue.rejectAll(error);
       requestQueue.destroy();
     }
-    for (const socket of session.sockets) socket.destroy(error);
+    for (const socket of this.#sockets) socket.destroy(error);
   }
 
-  #fault(reason: string, message: string, cause?: unknown): KafkaFault {
-    return new KafkaFault('cluster', reason, `Kafka broker ${this.address}: ${message}`, { cause });
+  /** kafkajs keeps a second connection for fetching, which is never opened here. */
+  get #connection(): KafkajsConnection {
+    return this.#broker.connectionPool.pool[0] as KafkajsConnection;
   }
+}
+
+export function isRequestTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'KafkaJSRequestTimeoutError';
+}
+
+export function isAuthenticationFailure(error: unknown): boolean {
+  return error instanceof Error && error.name === 'KafkaJSSASLAuthenticationError';
 }

@@ -7,15 +7,23 @@ import type { KafkaFault } from '../kafka/sink.ts';
 import { MIN_BYTES } from './dead-letter-record.ts';
 import type { DeadLetterInfo } from './events.ts';
 import type { Refusal } from './lane.ts';
-import type { Mapper, MappingFault } from './mapper.ts';
+import type { Mapper } from './mapper.ts';
 import type { MappedRecord } from './mapping.ts';
-import type { RecordOwner } from './span.ts';
+import type { RecordOwner } from './open-messages.ts';
 
 export interface DeadLettersHost {
   readonly mapper: Pick<Mapper, 'mapDeadLetter'>;
   readonly deadLetterTopic: string;
   push(record: MappedRecord, owner: RecordOwner, index: number): void;
   deadLetter(info: DeadLetterInfo): void;
+}
+
+interface Fault {
+  readonly code: string;
+  readonly reason: string;
+  readonly route: string | undefined;
+  readonly originalTopic?: string;
+  readonly originalPartition?: number;
 }
 
 export class DeadLetters {
@@ -32,9 +40,20 @@ export class DeadLetters {
   unmappable(
     owner: RecordOwner,
     index: number,
-    fault: MappingFault | { code: string; reason: string; route: undefined },
+    fault: { readonly code: string; readonly reason: string; readonly route: string | undefined },
   ): void {
     this.#make(owner, index, { code: fault.code, reason: fault.reason, route: fault.route });
+  }
+
+  /** A dead letter that waited, made again. */
+  again(
+    owner: RecordOwner,
+    index: number,
+    route: string | undefined,
+    letter: { readonly code: string; readonly reason: string; readonly topic: string | undefined },
+  ): void {
+    const { code, reason, topic } = letter;
+    this.#push(owner, index, { code, reason, route, ...(topic === undefined ? {} : { originalTopic: topic }) });
   }
 
   /** Kafka will never take `record`, nor a chunk with it. */
@@ -52,28 +71,21 @@ export class DeadLetters {
     return { kind: 'moved' };
   }
 
-  #make(
-    owner: RecordOwner,
-    index: number,
-    letter: {
-      code: string;
-      reason: string;
-      route: string | undefined;
-      originalTopic?: string;
-      originalPartition?: number;
-    },
-  ): void {
-    const message = owner.message(index);
+  #make(owner: RecordOwner, index: number, letter: Fault): void {
+    this.#push(owner, index, letter);
+    const { code, reason, route, originalTopic } = letter;
     const { shard } = owner.ownership;
-    const offset = owner.offset(index);
+    this.made++;
+    this.#host.deadLetter({ shard, offset: owner.offset(index), code, reason, route, topic: originalTopic });
+  }
+
+  #push(owner: RecordOwner, index: number, letter: Fault): void {
+    const { mapper, deadLetterTopic: topic } = this.#host;
     const out = this.#out;
     out.length = 0;
-    const topic = this.#host.deadLetterTopic;
-    this.#host.mapper.mapDeadLetter(message, offset, owner.logId, shard, { topic, ...letter }, out);
+    const { shard } = owner.ownership;
+    mapper.mapDeadLetter(owner.message(index), owner.offset(index), owner.logId, shard, { topic, ...letter }, out);
     for (const record of out) this.#host.push(record, owner, index);
-    this.made += out.length;
-    const { code, reason, route, originalTopic } = letter;
-    this.#host.deadLetter({ shard, offset, code, reason, route, topic: originalTopic });
   }
 
   /** The dead letter itself is refused: half of it may pass. What cannot be made smaller waits for the topic to change. */

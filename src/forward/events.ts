@@ -19,6 +19,12 @@ export interface ForwardEvents {
   offsetsMissing(shard: number, from: number, to: number, error: SluiceError): void;
   /** STORE_FORMAT, or a fault of sluice itself: this shard is not forwarded any more. Nothing of it is lost. */
   shardStopped(shard: number, error: SluiceError): void;
+  /** A topic holds up this shard: its records are moved to its parking log, and what follows for it. */
+  topicParked?(shard: number, topic: string): void;
+  /** The last parked record of the topic is delivered. */
+  topicUnparked?(shard: number, topic: string): void;
+  /** FRAME_CORRUPT: an entry of a parking log cannot be read; its messages are counted as discarded. */
+  parkedCorrupt?(shard: number, topic: string, position: number, error: SluiceError): void;
   /** A record goes to the dead-letter topic. */
   deadLetter(info: DeadLetterInfo): void;
 }

@@ -22,7 +22,7 @@ import { forwardDefaults, type ForwardOptions } from './options.ts';
 import { Owner, type OwnerHost } from './owner.ts';
 import type { Ownership } from './ownership.ts';
 import { ShardRun, type RunHost, type ShardStatus } from './shard-run.ts';
-import type { RecordOwner } from './span.ts';
+import type { RecordOwner } from './open-messages.ts';
 import type { Tally } from './tally.ts';
 
 export interface ForwarderParts {
@@ -201,7 +201,7 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
   #deliveredUpTo(heads: ReadonlyMap<number, number>): boolean {
     for (const [shard, head] of heads) {
       const run = this.#runs.get(shard);
-      if (run !== undefined && run.settler.released < head) return false;
+      if (run !== undefined && (run.settler.released < head || !run.parking.empty)) return false;
     }
     return true;
   }
@@ -238,7 +238,16 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
   #shardStatus(shard: number): ShardStatus {
     const stopped = this.#unreadable.get(shard)?.message;
     return (
-      this.#runs.get(shard)?.status() ?? { shard, owned: false, released: 0, head: 0, next: 0, windowBytes: 0, stopped }
+      this.#runs.get(shard)?.status() ?? {
+        shard,
+        owned: false,
+        released: 0,
+        head: 0,
+        next: 0,
+        windowBytes: 0,
+        parked: [],
+        stopped,
+      }
     );
   }
 
@@ -329,6 +338,17 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
 
   refuse(lane: Lane, record: MappedRecord, owner: RecordOwner, index: number, fault: KafkaFault): Refusal {
     return this.#deadLetters.refused(record, lane.partition, owner, index, fault);
+  }
+
+  laneFailed(lane: Lane): void {
+    for (const run of this.#runs.values()) run.parking.sweep(lane);
+  }
+
+  writabilityChanged(): void {
+    // Told in the middle of a lane's work: what follows from it comes after that.
+    this.clock.setImmediate(() => {
+      for (const run of this.#runs.values()) run.parking.step();
+    });
   }
 
   rested(): void {

@@ -5,6 +5,8 @@ import type { DeadLetters } from './dead-letters.ts';
 import type { Lanes } from './lanes.ts';
 import type { Mapper, MappingFault } from './mapper.ts';
 import type { MappedRecord } from './mapping.ts';
+import type { OpenMessages } from './open-messages.ts';
+import type { WaitingRecord } from './parked-entry.ts';
 import type { OpenFrame } from './span.ts';
 
 export type RecordMapper = Pick<Mapper, 'map' | 'mapDeadLetter'>;
@@ -46,5 +48,29 @@ export class Intake {
       }
     }
     out.length = 0;
+  }
+
+  /** Makes records again that waited, with the routes of now. What has lost its route becomes a dead letter. */
+  resend(owner: OpenMessages, index: number, records: readonly WaitingRecord[]): void {
+    for (const { route, letter } of records)
+      if (letter !== undefined) this.#deadLetters.again(owner, index, route, letter);
+    const routes = new Set(records.filter(({ letter }) => letter === undefined).map(({ route }) => route));
+    if (routes.size === 0) return;
+    const out: MappedRecord[] = [];
+    let faults: readonly (MappingFault | { code: string; reason: string; route: undefined })[];
+    try {
+      faults = this.mapper.map(owner.message(index), owner.offset(index), owner.logId, owner.ownership.shard, out);
+    } catch (error) {
+      out.length = 0;
+      faults = [{ code: 'MAPPING_FAILED', reason: errorText(error), route: undefined }];
+    }
+    for (const record of out) if (routes.has(record.route)) this.#lanes.push(record, owner, index);
+    for (const route of routes) {
+      if (out.some((record) => record.route === route)) continue;
+      const fault = faults.find((each) => each.route === route) ?? faults.find((each) => each.route === undefined);
+      const code = fault?.code ?? 'NO_ROUTE';
+      const reason = fault?.reason ?? 'its route does not match its topic any more';
+      this.#deadLetters.unmappable(owner, index, { code, reason, route });
+    }
   }
 }

@@ -17,7 +17,7 @@ import type { ClusterGate, Probe } from './cluster-gate.ts';
 import type { MappedRecord } from './mapping.ts';
 import type { ForwardOptions } from './options.ts';
 import { RecordQueue, type RecordTaker, type RecordTest } from './record-queue.ts';
-import { Outcome, type RecordOwner } from './span.ts';
+import { Outcome, type RecordOwner } from './open-messages.ts';
 
 /** What becomes of a record that Kafka will never take. */
 export type Refusal =
@@ -51,6 +51,10 @@ export interface LaneHost {
   laneReady(lane: Lane): void;
   /** The lane cannot write, or can again (undefined). Told on change only. */
   laneFault(lane: Lane, fault: KafkaFault | undefined): void;
+  /** A chunk was confirmed. */
+  laneConfirmed(lane: Lane): void;
+  /** A chunk came back unsent, and waits to be sent again. */
+  laneFailed(lane: Lane): void;
   /** Nothing is in the lane, or nothing of it is on the wire any more. */
   laneRested(lane: Lane): void;
   refuse(lane: Lane, record: MappedRecord, owner: RecordOwner, index: number, fault: KafkaFault): Refusal;
@@ -149,6 +153,7 @@ export class Lane implements Probe {
     this.#cutAfterChunk();
     this.queue.filter(this.inFlight, (_record, owner) => !owner.ownership.lost);
     this.#rest();
+    this.#lookAgain();
   }
 
   /**
@@ -163,7 +168,15 @@ export class Lane implements Probe {
       return false;
     });
     if (removed > 0) this.#cutAfterChunk();
-    this.#rest();
+    // Whether the lane can write again is not known by this: its fault stays until a record gets through.
+    this.#clear();
+    this.#host.laneRested(this);
+    this.#lookAgain();
+  }
+
+  /** It is empty, and its topic takes records: an old fault means nothing any more. */
+  forgive(): void {
+    if (this.empty) this.#writable();
   }
 
   /** The process ends: what waits to be sent again is given up. */
@@ -180,6 +193,7 @@ export class Lane implements Probe {
     if (this.#chunk === undefined) {
       // What does not encode is moved to the dead letters, and the next is tried.
       while (this.#chunk === undefined) {
+        this.#dropLostInFront();
         const count = this.#nextCount();
         if (count === 0 || !this.#is('idle')) return this.#rest();
         this.#encode(count);
@@ -242,6 +256,7 @@ export class Lane implements Probe {
     this.#chunk = undefined;
     this.#remove(count);
     this.#writable();
+    this.#host.laneConfirmed(this);
     this.#host.gate.answered();
     this.#next();
   };
@@ -343,6 +358,7 @@ export class Lane implements Probe {
     const waitMs = backoffMs(this.#attempts, options.retryMinMs, options.retryMaxMs, random);
     this.#timer = clock.setTimeout(this.#waited, waitMs);
     this.#afterWire();
+    this.#host.laneFailed(this);
   }
 
   readonly #waited = (): void => {
@@ -370,14 +386,30 @@ export class Lane implements Probe {
     else this.#host.laneRested(this);
   }
 
+  /** What was lost while it was on the wire has stayed, for the sake of the others in its chunk. */
+  #dropLostInFront(): void {
+    if (this.empty || !this.queue.owner(0).ownership.lost) return;
+    this.#cuts = [];
+    this.queue.filter(0, (_record, owner) => !owner.ownership.lost);
+  }
+
+  /** What stood in front, and could not be sent, may be gone. */
+  #lookAgain(): void {
+    if (this.#state === 'idle' && !this.empty) this.#host.laneReady(this);
+  }
+
   #rest(): void {
-    if (this.#chunk === undefined && this.empty && this.#state !== 'sending') {
-      this.#host.gate.forget(this);
-      this.#host.clock.clearTimeout(this.#timer);
-      this.#state = 'idle';
-      this.#writable();
-    }
+    if (this.#clear()) this.#writable();
     this.#host.laneRested(this);
+  }
+
+  /** An empty lane waits for nothing. */
+  #clear(): boolean {
+    if (!this.empty || this.#state === 'sending') return false;
+    this.#host.gate.forget(this);
+    this.#host.clock.clearTimeout(this.#timer);
+    this.#state = 'idle';
+    return true;
   }
 
   #chunkIsLost(): boolean {

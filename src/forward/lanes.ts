@@ -9,7 +9,7 @@ import { ClusterGate, type ClusterGateEvents } from './cluster-gate.ts';
 import type { Lane, LaneCounters, Refusal } from './lane.ts';
 import type { MappedRecord } from './mapping.ts';
 import type { ForwardOptions } from './options.ts';
-import type { RecordOwner } from './span.ts';
+import type { RecordOwner } from './open-messages.ts';
 import { TopicLanes, type TopicHost } from './topic-lanes.ts';
 
 export interface LanesEvents extends ClusterGateEvents {
@@ -21,6 +21,10 @@ export interface LanesHost {
   readonly events: LanesEvents;
   /** Kafka will never take this record. */
   refuse(lane: Lane, record: MappedRecord, owner: RecordOwner, index: number, fault: KafkaFault): Refusal;
+  /** A chunk of the lane came back unsent, and waits. */
+  laneFailed(lane: Lane): void;
+  /** A topic, or the cluster, can be written again or no longer. */
+  writabilityChanged(): void;
   /** Something came to rest: whoever waits for an end looks again. */
   rested(): void;
 }
@@ -75,6 +79,7 @@ export class Lanes implements TopicHost {
       clusterPaused: (reason, message) => host.events.clusterPaused(reason, message),
       clusterResumed: (pausedMs) => {
         host.events.clusterResumed(pausedMs);
+        host.writabilityChanged();
         this.#arm();
       },
     });
@@ -83,7 +88,7 @@ export class Lanes implements TopicHost {
 
   /** Queues one record of message `index` of `owner`. */
   push(record: MappedRecord, owner: RecordOwner, index: number): void {
-    owner.recordAdded(index, record.slice.end - record.slice.start);
+    if (!owner.admit(record, index)) return;
     const last = this.#last;
     const topic = last !== undefined && last.name === record.topic ? last : this.#topic(record.topic);
     topic.push(record, owner, index);
@@ -147,6 +152,14 @@ export class Lanes implements TopicHost {
     this.#topics.get(lane.topic)?.laneFault(lane, fault);
   }
 
+  laneConfirmed(lane: Lane): void {
+    this.#topics.get(lane.topic)?.laneConfirmed();
+  }
+
+  laneFailed(lane: Lane): void {
+    this.#host.laneFailed(lane);
+  }
+
   laneRested(lane: Lane): void {
     this.#topics.get(lane.topic)?.drained();
     this.#host.rested();
@@ -155,6 +168,7 @@ export class Lanes implements TopicHost {
   topicFault(topic: TopicLanes, fault: KafkaFault | undefined): void {
     if (fault === undefined) this.#host.events.topicRecovered(topic.name, this.clock.now() - topic.faultSince);
     else this.#host.events.topicFault(topic.name, fault);
+    this.#host.writabilityChanged();
   }
 
   refuse(lane: Lane, record: MappedRecord, owner: RecordOwner, index: number, fault: KafkaFault): Refusal {

@@ -20,6 +20,12 @@ export interface ForwardOptions {
   /** Settlements of a shard begin at least this far apart under load. */
   readonly settleIntervalMs: number;
   readonly leaseTtlMs: number;
+  /** A topic that has been unwritable this long, and holds up a full window, is parked. */
+  readonly parkAfterMs: number;
+  /** Bound of a topic's parking logs, over all shards; beyond it the topic holds up the log. 0: nothing is parked. */
+  readonly parkingMaxBytes: number;
+  /** Parked entries of one topic and shard that are on their way. */
+  readonly parkedWindowMaxBytes: number;
 }
 
 export const forwardDefaults: Omit<ForwardOptions, 'deadLetterTopic'> = {
@@ -34,4 +40,7 @@ export const forwardDefaults: Omit<ForwardOptions, 'deadLetterTopic'> = {
   pollMs: 1_000,
   settleIntervalMs: 40,
   leaseTtlMs: 10_000,
+  parkAfterMs: 2_000,
+  parkingMaxBytes: 256 * 1024 * 1024,
+  parkedWindowMaxBytes: 1024 * 1024,
 };

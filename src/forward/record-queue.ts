@@ -1,5 +1,5 @@
 import type { MappedRecord } from './mapping.ts';
-import type { RecordOwner } from './span.ts';
+import type { RecordOwner } from './open-messages.ts';
 
 export type RecordTest = (record: MappedRecord, owner: RecordOwner, index: number) => boolean;
 export type RecordTaker = (record: MappedRecord, owner: RecordOwner, index: number) => void;

@@ -15,28 +15,42 @@ import type { BufferStore, Settlement, StoredFrame } from '../buffer/store.ts';
 import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
 import type { ForwardOptions } from './options.ts';
 import type { Ownership } from './ownership.ts';
-import type { Span, SpanListener } from './span.ts';
-import { Tally } from './tally.ts';
+import { OpenFrame, type Span } from './span.ts';
+import type { MessagesListener, OpenMessages } from './open-messages.ts';
+import { SettlementDraft, type ParkingRoom } from './settlement-draft.ts';
+import type { Tally } from './tally.ts';
 
 export interface SettlerHost {
   /** A settlement is durable; the window has room again. */
   settled(tally: Tally): void;
   /** The store failed (once per state change), or answers again (undefined). */
   settleFault(error: SluiceError | undefined): void;
+  /** There was nothing to settle after all: who waits for the settler to be idle looks again. */
+  rested(): void;
   /** The store refused our token: another process owns the shard. */
   fenced(error: SluiceError): void;
 }
 
+/** What parking adds to settlements. */
+export interface SettlerParking extends ParkingRoom {
+  holdsBack(topic: string): boolean;
+  /** Puts what has left the parking logs into the draft. */
+  collect(draft: SettlementDraft): void;
+  /** The settlement goes to the store. */
+  settling(change: Settlement): void;
+  settled(change: Settlement, draft: SettlementDraft): void;
+}
+
 interface Pending {
   readonly change: Settlement;
-  readonly tally: Tally;
+  readonly draft: SettlementDraft;
   readonly released: number;
   readonly freedWindowBytes: number;
 }
 
 const RETRY_MAX_MS = 2_000;
 
-export class Settler implements SpanListener {
+export class Settler implements MessagesListener {
   /** Bytes of spans that are not durably settled. */
   windowBytes = 0;
   /** Every offset up to this one is durably settled. */
@@ -46,6 +60,7 @@ export class Settler implements SpanListener {
   readonly #options: ForwardOptions;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #parking: SettlerParking;
   readonly #host: SettlerHost;
   #state: 'idle' | 'scheduled' | 'settling' | 'waiting' | 'stopped' = 'idle';
   #spans: Span[] = [];
@@ -56,6 +71,8 @@ export class Settler implements SpanListener {
   #lastBeganAt = -Infinity;
   #attempts = 0;
   #failing = false;
+  /** There may be something to settle that came while a settlement was on its way. */
+  #poked = false;
   #timer: TimerHandle | undefined;
 
   constructor(
@@ -64,6 +81,7 @@ export class Settler implements SpanListener {
     options: ForwardOptions,
     clock: Clock,
     random: () => number,
+    parking: SettlerParking,
     host: SettlerHost,
   ) {
     this.#ownership = ownership;
@@ -71,6 +89,7 @@ export class Settler implements SpanListener {
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
+    this.#parking = parking;
     this.#host = host;
     this.released = ownership.lease.released - 1;
     this.#trimmed = ownership.lease.trimmed;
@@ -93,8 +112,26 @@ export class Settler implements SpanListener {
     if (this.openSpans === 1) this.#schedule();
   }
 
-  advanced(span: Span): void {
-    if (this.#state === 'idle' && span === this.#spans[this.#first]) this.#schedule();
+  advanced(messages: OpenMessages): void {
+    if (this.#state === 'idle' && (messages as unknown) === this.#spans[this.#first]) this.#schedule();
+  }
+
+  holdsBack(topic: string): boolean {
+    return this.#parking.holdsBack(topic);
+  }
+
+  /** There may be something to settle that is not in the log. */
+  poke(): void {
+    this.#poked = true;
+    this.#schedule();
+  }
+
+  /** Frames that are not passed, in order. */
+  *frames(): Generator<OpenMessages> {
+    for (let at = this.#first; at < this.#spans.length; at++) {
+      const span = this.#spans[at];
+      if (span instanceof OpenFrame) yield span;
+    }
   }
 
   /** Settles what can be settled now, without regard to the interval. */
@@ -128,8 +165,13 @@ export class Settler implements SpanListener {
   readonly #begin = (): void => {
     if (this.#state !== 'scheduled') return;
     this.#state = 'idle';
+    this.#poked = false;
     const pending = this.#collect();
-    if (pending === undefined) return;
+    if (pending === undefined) {
+      this.#host.rested();
+      return;
+    }
+    this.#parking.settling(pending.change);
     this.#lastBeganAt = this.#clock.now();
     this.#pending = pending;
     this.#send();
@@ -137,7 +179,7 @@ export class Settler implements SpanListener {
 
   /** Moves over the settled prefix. */
   #collect(): Pending | undefined {
-    const tally = new Tally();
+    const draft = new SettlementDraft(this.#parking);
     const setAside: StoredFrame[] = [];
     let released = this.released;
     let trimmed = this.#trimmed;
@@ -146,7 +188,7 @@ export class Settler implements SpanListener {
     for (;;) {
       const span = this.#spans[this.#first];
       if (span === undefined) break;
-      span.advance(tally);
+      span.advance(draft);
       released = span.base + span.cursor - 1;
       if (span.cursor < span.count) {
         trimmed = span.base;
@@ -163,15 +205,17 @@ export class Settler implements SpanListener {
       this.#spans = this.#spans.slice(this.#first);
       this.#first = 0;
     }
-    if (released <= this.released) return undefined;
+    this.#parking.collect(draft);
+    const parts = draft.build();
+    if (released <= this.released && parts.unpark === undefined) return undefined;
     const change: Settlement = {
-      released,
-      outcomes: tally.outcomes,
+      ...parts,
+      ...(released > this.released ? { released } : {}),
       ...(trimmed > this.#trimmed ? { trimmed, freedBytes } : {}),
       ...(setAside.length > 0 ? { setAside } : {}),
     };
     this.#trimmed = trimmed;
-    return { change, tally, released, freedWindowBytes };
+    return { change, draft, released, freedWindowBytes };
   }
 
   #send(): void {
@@ -196,8 +240,9 @@ export class Settler implements SpanListener {
       this.#host.settleFault(undefined);
     }
     // Scheduled again without a look at what moved: #collect() finds nothing where nothing did.
-    if (this.openSpans > 0) this.#schedule();
-    this.#host.settled(pending.tally);
+    if (this.openSpans > 0 || this.#poked) this.#schedule();
+    this.#parking.settled(pending.change, pending.draft);
+    this.#host.settled(pending.draft.tally);
   }
 
   #failed(cause: unknown): void {

@@ -13,6 +13,9 @@ import type { ForwardOptions } from './options.ts';
 import { Ownership } from './ownership.ts';
 import { Settler, type SettlerHost } from './settler.ts';
 import { ShardReader, type ReaderHost } from './shard-reader.ts';
+import type { OpenMessages } from './open-messages.ts';
+import type { WaitingRecord } from './parked-entry.ts';
+import { Parking, type ParkedTopicStatus, type ParkingHost } from './parking.ts';
 import type { OpenFrame } from './span.ts';
 import type { Tally } from './tally.ts';
 
@@ -30,6 +33,8 @@ export interface RunHost {
   windowBytes(): number;
   settled(run: ShardRun, tally: Tally): void;
   storeFault(shard: number, source: 'run', error: SluiceError | undefined): void;
+  /** Something came to rest: who waits for that looks again. */
+  rested(): void;
   confirmLease(run: ShardRun): Promise<boolean>;
   /** This run ends: the lease is lost, or given up because the log was replaced. */
   lost(ownership: Ownership, reason: string): void;
@@ -45,17 +50,21 @@ export interface ShardStatus {
   /** Next offset to read. */
   readonly next: number;
   readonly windowBytes: number;
+  /** Topics whose records wait apart from the log. */
+  readonly parked: readonly ParkedTopicStatus[];
   /** Why this shard is not forwarded any more. */
   readonly stopped: string | undefined;
 }
 
-export class ShardRun implements ReaderHost, SettlerHost {
+export class ShardRun implements ReaderHost, SettlerHost, ParkingHost {
   readonly ownership: Ownership;
   readonly settler: Settler;
   readonly reader: ShardReader;
+  readonly parking: Parking;
   readonly #host: RunHost;
   #readError: SluiceError | undefined;
   #settleError: SluiceError | undefined;
+  #parkedError: SluiceError | undefined;
   #told = false;
   #stopped: SluiceError | undefined;
 
@@ -63,7 +72,8 @@ export class ShardRun implements ReaderHost, SettlerHost {
     this.#host = host;
     this.ownership = new Ownership(lease, validUntil);
     const { store, options, clock, random } = host;
-    this.settler = new Settler(this.ownership, store, options, clock, random, this);
+    this.parking = new Parking(this.ownership, this);
+    this.settler = new Settler(this.ownership, store, options, clock, random, this.parking, this);
     this.reader = new ShardReader(this.ownership, store, host.tail, this.settler, options, clock, random, this);
   }
 
@@ -81,6 +91,8 @@ export class ShardRun implements ReaderHost, SettlerHost {
   }
 
   start(): void {
+    // The parked come first: they are read, and held back records of the log follow them.
+    this.parking.start();
     this.reader.start();
   }
 
@@ -90,6 +102,7 @@ export class ShardRun implements ReaderHost, SettlerHost {
     if (this.#told) this.#host.storeFault(this.shard, 'run', undefined);
     this.#told = false;
     this.reader.stop();
+    this.parking.stop();
     this.settler.stop();
     this.#host.tail.drop(this.shard);
     this.#host.lanes.dropLost();
@@ -103,6 +116,7 @@ export class ShardRun implements ReaderHost, SettlerHost {
       head: this.reader.head,
       next: this.reader.next,
       windowBytes: this.settler.windowBytes,
+      parked: this.parking.status(),
       stopped: this.#stopped?.message,
     };
   }
@@ -119,7 +133,62 @@ export class ShardRun implements ReaderHost, SettlerHost {
     return this.#host.windowBytes();
   }
 
-  windowFull(): void {}
+  windowFull(): void {
+    this.parking.windowFull();
+  }
+
+  get store(): BufferStore {
+    return this.#host.store;
+  }
+
+  get lanes(): Lanes {
+    return this.#host.lanes;
+  }
+
+  get options(): ForwardOptions {
+    return this.#host.options;
+  }
+
+  get clock(): Clock {
+    return this.#host.clock;
+  }
+
+  get random(): () => number {
+    return this.#host.random;
+  }
+
+  resend(owner: OpenMessages, index: number, records: readonly WaitingRecord[]): void {
+    this.#host.intake.resend(owner, index, records);
+  }
+
+  frames(): Iterable<OpenMessages> {
+    return this.settler.frames();
+  }
+
+  poke(): void {
+    this.settler.poke();
+  }
+
+  wakeReader(): void {
+    this.reader.wake();
+  }
+
+  parkedFault(error: SluiceError | undefined): void {
+    this.#parkedError = error;
+    this.#tellFault();
+  }
+
+  parkedCorrupt(topic: string, position: number, error: SluiceError): void {
+    this.#host.events.parkedCorrupt?.(this.shard, topic, position, error);
+  }
+
+  topicParked(topic: string): void {
+    this.#host.events.topicParked?.(this.shard, topic);
+  }
+
+  topicUnparked(topic: string): void {
+    this.#host.events.topicUnparked?.(this.shard, topic);
+  }
 
   confirmLease(): Promise<boolean> {
     return this.#host.confirmLease(this);
@@ -169,6 +238,10 @@ export class ShardRun implements ReaderHost, SettlerHost {
     this.#yieldIfStopped();
   }
 
+  rested(): void {
+    this.#host.rested();
+  }
+
   fenced(error: SluiceError): void {
     this.#host.lost(this.ownership, error.message);
   }
@@ -179,7 +252,7 @@ export class ShardRun implements ReaderHost, SettlerHost {
   }
 
   #tellFault(): void {
-    const error = this.#readError ?? this.#settleError;
+    const error = this.#readError ?? this.#settleError ?? this.#parkedError;
     if ((error !== undefined) === this.#told) return;
     this.#told = error !== undefined;
     this.#host.storeFault(this.shard, 'run', error);

@@ -12,7 +12,7 @@ import type { Probe } from './cluster-gate.ts';
 import { Lane, type LaneHost } from './lane.ts';
 import type { MappedRecord } from './mapping.ts';
 import { RecordQueue, type RecordTaker, type RecordTest } from './record-queue.ts';
-import type { RecordOwner } from './span.ts';
+import type { RecordOwner } from './open-messages.ts';
 
 /** Records without a key go to one partition for a while, then to the next: whole chunks instead of many small ones. */
 const KEYLESS_RUN = 256;
@@ -92,6 +92,11 @@ export class TopicLanes implements Probe {
     this.#tellFault();
   }
 
+  /** A lane got through: the faults of those that have nothing to try are old. */
+  laneConfirmed(): void {
+    if (this.#faulty) for (const lane of [...this.#faultyLanes]) lane.forgive();
+  }
+
   /** Kafka has another number of partitions now. */
   partitionsChanged(partitions: number): void {
     if (this.#state === 'loading' || (this.#state === 'ready' && partitions === this.#partitions)) return;
@@ -120,6 +125,8 @@ export class TopicLanes implements Probe {
     }
     for (let at = 0; at < behind.length; at++) this.waiting.push(behind.record(at), behind.owner(at), behind.index(at));
     this.lanes.length = 0;
+    this.#faultyLanes.clear();
+    this.#tellFault();
     this.#load();
   }
 

@@ -59,7 +59,7 @@ export class KafkaModel {
 
   setPartitions(topic: string, partitions: number): void {
     this.partitions.set(topic, partitions);
-    for (const sink of this.#sinks) sink.partitionsChanged(topic, partitions);
+    for (const sink of this.#sinks) sink.partitionsChanged(topic);
   }
 }
 
@@ -81,10 +81,11 @@ class ModelSink implements KafkaSink {
     this.#world = world;
   }
 
-  partitionsChanged(topic: string, partitions: number): void {
-    if ((this.#loaded.get(topic) ?? partitions) === partitions) return;
+  /** Found out a little later, as it is then. */
+  partitionsChanged(topic: string): void {
+    if (!this.#loaded.has(topic)) return;
     this.#clock.setTimeout(() => {
-      for (const listener of this.#listeners) listener(topic, partitions);
+      for (const listener of this.#listeners) listener(topic, this.#kafka.partitions.get(topic) ?? 1);
     }, this.#random.int(30));
   }
 

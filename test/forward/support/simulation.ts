@@ -54,6 +54,7 @@ export class Simulation {
   readonly #options: SimulationOptions;
   readonly #processes: Process[] = [];
   readonly #sequences = new Map<string, number>();
+  readonly #drawn: Partial<ForwardOptions>;
   #storeFaultRate = 0;
   #calm = false;
 
@@ -63,6 +64,12 @@ export class Simulation {
     this.kafka = new KafkaModel(this.random, this.world);
     for (const topic of ['a', 'b', 'c']) this.kafka.partitions.set(topic, 1 + this.random.int(4));
     this.kafka.partitions.set('dead', 1);
+    this.#drawn = {
+      parkAfterMs: this.random.pick([50, 300, 1_000]),
+      parkingMaxBytes: this.random.pick([0, 600, 5_000, 1_000_000]),
+      parkedWindowMaxBytes: this.random.pick([400, 100_000]),
+      settleIntervalMs: this.random.pick([5, 40, 200]),
+    };
   }
 
   async run(): Promise<void> {
@@ -163,6 +170,7 @@ export class Simulation {
         chunkMaxRecords: 5,
         windowMaxBytes: 6_000,
         readMaxBytes: 1_500,
+        ...this.#drawn,
         ...this.#options.options,
       },
       events: recordEvents(told),

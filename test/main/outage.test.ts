@@ -102,7 +102,7 @@ function observer(url: string, clientId: string): { client: MqttClient; events: 
 
 describe('the store stopped', () => {
   it(
-    'Redis: no PUBACK, DISCONNECT 0x88 after appendTimeout; goes on by itself when it is back',
+    'Redis: no PUBACK, DISCONNECT 0x89 after appendTimeout; goes on by itself when it is back',
     { timeout: 60_000 },
     async () => {
       const redis = await startRedis();
@@ -123,7 +123,7 @@ describe('the store stopped', () => {
           .publishAsync('devices/d1/telemetry', 'during', { qos: 1 })
           .then(() => (acknowledged = true));
         await eventually(
-          () => events.includes('disconnect 0x88'),
+          () => events.includes('disconnect 0x89'),
           20_000,
           () => `it got ${events.join()}`,
         );
@@ -176,7 +176,7 @@ describe('the store stopped', () => {
           ),
         );
         await eventually(
-          () => events.includes('disconnect 0x88'),
+          () => events.includes('disconnect 0x89'),
           30_000,
           () => `it got ${events.join()}`,
         );

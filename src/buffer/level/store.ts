@@ -216,6 +216,7 @@ export class LevelStore implements BufferStore {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#recoverTimer);
+    this.#reclaimer.close();
     await this.#recovering?.catch(() => {});
     await this.#queue.close();
   }

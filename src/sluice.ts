@@ -164,10 +164,11 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const admin = await AdminSocket.open(buffer.path, { '/status': () => this.status() });
     this.#closers.push(['the admin socket', () => admin.close()]);
 
-    let forwarder: Forwarder | undefined;
+    // The store tells of appends of others from the moment it is open.
+    const hearing: { forwarder?: Forwarder } = {};
     const store = createStore(buffer);
     const opening = await store.open({
-      appended: (shard) => forwarder?.appended(shard),
+      appended: (shard) => hearing.forwarder?.appended(shard),
       availability: (available, reason) => this.#report.availability(available, reason),
     });
     this.#closers.push(['the buffer', () => store.close()]);
@@ -178,11 +179,10 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#closers.push(['Kafka', () => sink.close()]);
 
     const tail = new HotTail(buffer.tailMaxBytes);
-    forwarder = this.#makeForwarder(store, sink, tail);
+    const forwarder = (hearing.forwarder = this.#makeForwarder(store, sink, tail));
     const commits = this.#makeCommits(store, opening, forwarder);
     this.#closers.push(['appends', () => commits.forEach((commit) => commit.close())]);
-    const forwarding = forwarder;
-    this.#closers.push(['forwarding', () => forwarding.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
+    this.#closers.push(['forwarding', () => forwarder.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
     await forwarder.start();
 
     const ingest = new Ingest({ commits, router: this.#router });

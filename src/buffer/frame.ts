@@ -242,7 +242,10 @@ export function checkFrame(frame: Buffer): number {
   if (length !== frame.length) throw corrupt(`it says ${length} bytes and has ${frame.length}`);
   if (crc32c(frame.subarray(8)) !== frame.readUInt32LE(4)) throw corrupt('its checksum does not match');
   if (version !== FRAME_VERSION) {
-    throw new SluiceError('STORE_FORMAT', `a buffered frame has format version ${version}; this sluice reads ${FRAME_VERSION}`);
+    throw new SluiceError(
+      'STORE_FORMAT',
+      `a buffered frame has format version ${version}; this sluice reads ${FRAME_VERSION}`,
+    );
   }
   return frame.readUInt32LE(12);
 }

@@ -298,7 +298,9 @@ export class Parking implements ParkingRoom, TopicParkingHost {
       change.messages++;
       draft.topic(next).messages--;
     }
-    if (outcome === Outcome.deadLettered && this.#deadMarks.size < DEAD_MARKS_MAX && !this.#deadMarks.has(offset)) {
+    // What was a dead letter before it was parked is so in every log that holds it.
+    const known = batch.parked[index]!.outcome === Outcome.deadLettered || this.#deadMarks.has(offset);
+    if (outcome === Outcome.deadLettered && !known && this.#deadMarks.size < DEAD_MARKS_MAX) {
       this.#deadMarks.add(offset);
       draft.marks[`${DEAD_MARK}${offset}`] = '1';
     }

@@ -191,6 +191,18 @@ describe('Forwarder', () => {
       expectBalanced(rig.logs);
     });
 
+    it('counts its message as dead-lettered although another record of it is written afterwards', async () => {
+      const sink = new FakeSink({ topics: { t: 1, u: 1, dead: 1 } });
+      const rig = await Rig.started(sink);
+      sink.refuseRecords(refuse(['7']));
+      sink.failNext(topicFault, { topic: 'u', count: 3 });
+      await rig.commit(0, [message('c', 't+u', '7')]);
+      await rig.clock.until(() => sink.records('dead').length === 1);
+      expect(sink.records('u')).toEqual([]);
+      await rig.clock.until(() => rig.settled);
+      expect((await rig.stats()).outcomes).toMatchObject({ delivered: 0, deadLettered: 1 });
+    });
+
     it('does not make Kafka refuse chunk after chunk: one that is too large halves the next', async () => {
       const sink = new FakeSink();
       const rig = await Rig.started(sink);

@@ -13,9 +13,10 @@ const topicFault = new KafkaFault('topic', 'NOT_LEADER_OR_FOLLOWER', 'no leader'
 /** The real store, but what `intercept` names. */
 function intercepted(store: BufferStore, intercept: Partial<BufferStore>): BufferStore {
   return new Proxy(store, {
-    get(target, name: keyof BufferStore) {
-      const given = intercept[name] ?? target[name];
-      return typeof given === 'function' ? (given as () => unknown).bind(target) : given;
+    get(target, name): unknown {
+      if (Object.hasOwn(intercept, name)) return Reflect.get(intercept, name);
+      const own: unknown = Reflect.get(target, name);
+      return typeof own === 'function' ? (own.bind(target) as unknown) : own;
     },
   });
 }

@@ -144,6 +144,15 @@ describe.each(versions)('publishing, MQTT version %i', (protocolVersion) => {
     expect(test.store.payloads('$SYS/broker/fake')).toEqual([]);
   });
 
+  it('sends the acknowledgements of what came before the packet that ends the connection', async () => {
+    const test = await start();
+    const client = await raw(test, { version: protocolVersion });
+    // PUBLISH, and a packet of type 0, which is reserved (MQTT 3.1.1 §2.2.1).
+    client.write([0x32, 5 + (protocolVersion - 4), 0, 1, 0x75, 0, 1, ...(protocolVersion === 5 ? [0] : [])], [0, 0]);
+    await client.untilClosed();
+    expect(answers(client)[0]).toBe('puback 1');
+  });
+
   it('does not hand DUP on to subscribers', async () => {
     const test = await start();
     const client = await raw(test, { version: protocolVersion });

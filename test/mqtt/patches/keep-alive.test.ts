@@ -83,6 +83,8 @@ describe('keep alive', () => {
     const until = performance.now() + 2_000;
     while (performance.now() < until);
     await client.until('pingresp');
+    // Longer than the second look takes, shorter than the keep alive.
+    await new Promise((resolve) => setTimeout(resolve, 800));
     await client.ping();
     expect(client.closed).toBe(false);
     expect(test.store.payloads('r/wills')).toEqual([]);

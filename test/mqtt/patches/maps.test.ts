@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { LocalEmitter } from '../../../src/mqtt/local-emitter.ts';
+import { openSessions } from '../../../src/mqtt/sessions.ts';
 import { eventually } from '../../support/eventually.ts';
 import { raw, start } from '../support/harness.ts';
 
@@ -31,6 +33,20 @@ describe.each([4, 5] as const)('names that objects have of themselves, MQTT vers
     await client.until('unsuback');
     await client.ping();
     expect(test.faults).toEqual([]);
+  });
+
+  it.each(names)('%s is a new subscription the first time, and ends with its client', async (name) => {
+    const sessions = await openSessions({ store: 'memory' }, () => undefined);
+    const test = await start({ sessions });
+    const publisher = await test.connect();
+    await publisher.publishAsync(name, 'retained', { qos: 1, retain: true });
+    const client = await raw(test, { version });
+    // Retain handling 1: only for a subscription that is new (MQTT 5.0 §3.8.3.1).
+    const once = version === 5 ? { rh: 1, nl: false, rap: false } : {};
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: name, qos: 1, ...once }] });
+    await client.until('publish');
+    client.destroy();
+    await eventually(() => (sessions.emitter as LocalEmitter).silent(name));
   });
 
   it.each(names)('%s is a user property like any other', async (name) => {

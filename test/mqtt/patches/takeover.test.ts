@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { LocalEmitter } from '../../../src/mqtt/local-emitter.ts';
+import { openSessions } from '../../../src/mqtt/sessions.ts';
 import { eventually } from '../../support/eventually.ts';
 import { raw, start } from '../support/harness.ts';
 import type { RawClient } from '../support/raw-client.ts';
@@ -12,6 +14,31 @@ describe('taking over a client id', () => {
     expect(first.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x8e]);
     await second.ping();
     expect(test.broker.clients().total).toBe(1);
+  });
+
+  it('leaves the successor alone when the connection before it ends late', async () => {
+    const sessions = await openSessions({ store: 'memory' }, () => undefined);
+    const emitter = sessions.emitter as LocalEmitter;
+    const removeListener = emitter.removeListener.bind(emitter);
+    // As over Redis: aedes waits for each unsubscription before it removes a client that is gone.
+    const removals: (() => void)[] = [];
+    emitter.removeListener = (filter, listener, done) => {
+      removals.push(() => removeListener(filter, listener, done));
+      return emitter;
+    };
+    const test = await start({ sessions });
+    const first = await raw(test, { version: 5, clientId: 'same' });
+    first.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'r/#', qos: 1 }] });
+    await first.until('suback');
+    first.destroy();
+    await eventually(() => removals.length === 1);
+    const second = await raw(test, { version: 5, clientId: 'same', properties: { sessionExpiryInterval: 60 } });
+    removals[0]?.();
+    await second.ping();
+    expect(test.broker.clients().total).toBe(1);
+    await raw(test, { version: 5, clientId: 'same' });
+    await second.untilClosed();
+    expect(second.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x8e]);
   });
 
   it('works again and again, whenever the connection before it ends', async () => {

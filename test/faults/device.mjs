@@ -22,7 +22,7 @@ const { Type } = packets;
 /** @typedef {{ sequence: number, state: 'publish' | 'release', startedAt: number }} InFlight */
 
 const BACKOFF_MIN_MS = 50;
-const BACKOFF_MAX_MS = 2_000;
+const BACKOFF_MAX_MS = 1_000;
 /** How long a server may take to answer a CONNECT, and a PINGREQ. */
 const ANSWER_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_S = 10;
@@ -67,7 +67,8 @@ export class Device {
     this.options = options;
     this.control = control;
     this.name = `${options.prefix}${index}`;
-    this.topic = options.topic.replaceAll('{device}', this.name);
+    const topics = [options.topic].flat();
+    this.topic = (topics[index % topics.length] ?? '').replaceAll('{device}', this.name);
     this.qos = typeof options.qos === 'number' ? options.qos : (options.qos[index % options.qos.length] ?? 1);
     /** @type {4 | 5} */
     this.version = options.protocolVersion === 'both' ? (index % 4 < 2 ? 4 : 5) : options.protocolVersion;

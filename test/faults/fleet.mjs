@@ -14,7 +14,7 @@ import { MqttJsDevice } from './mqttjs-device.mjs';
  * @property {string[]} urls
  * @property {number} devices
  * @property {string} prefix of the client ids
- * @property {string} topic with {device}
+ * @property {string | string[]} topic with {device}; a list is dealt out to the devices in turn
  * @property {1 | 2 | (1 | 2)[]} qos a list is dealt out to the devices in turn
  * @property {number} [messages] each device publishes; without it, until told to stop
  * @property {number} [perSecond] of the whole fleet; without it, as fast as the window allows
@@ -71,9 +71,19 @@ function sumByCode(of) {
   return total;
 }
 
+/** @type {number[]} since latency was asked for last */
+const windowLatencies = [];
+
+/** @param {number[]} latencies */
+function percentiles(latencies) {
+  const sorted = Float64Array.from(latencies).sort();
+  const at = (/** @type {number} */ share) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
 function counts() {
-  const latencies = Float64Array.from(devices.flatMap((device) => device.latencies.splice(0))).sort();
-  const at = (/** @type {number} */ share) => latencies[Math.floor((latencies.length - 1) * share)] ?? 0;
+  const latencies = devices.flatMap((device) => device.latencies.splice(0));
+  for (const latency of latencies) windowLatencies.push(latency);
   return {
     attempted: sum((device) => device.attempted),
     acknowledged: sum((device) => device.acknowledged.length),
@@ -87,7 +97,7 @@ function counts() {
     done: devices.every((device) => device.done),
     lastAckAt: devices.reduce((latest, device) => Math.max(latest, device.lastAckAt), 0),
     /** Since the last time it was asked. */
-    latency: { count: latencies.length, p50: at(0.5), p99: at(0.99), max: at(1) },
+    latency: percentiles(latencies),
   };
 }
 
@@ -99,6 +109,8 @@ process.on('message', (/** @type {{ id: number, do: string, options: any }} */ m
       return answer(undefined);
     case 'counts':
       return answer(counts());
+    case 'latency':
+      return answer(percentiles(windowLatencies.splice(0)));
     case 'rate':
       control.perSecond = message.options;
       for (const device of devices) device.pump();

@@ -10,8 +10,8 @@ export interface FleetOptions {
   readonly urls: readonly string[];
   readonly devices: number;
   readonly prefix?: string;
-  /** Topic of each device, with {device}. */
-  readonly topic?: string;
+  /** Topic of each device, with {device}; a list is dealt out to the devices in turn. */
+  readonly topic?: string | readonly string[];
   /** A list is dealt out to the devices in turn. */
   readonly qos?: 1 | 2 | readonly (1 | 2)[];
   /** Each device publishes so many; without it, until finish(). */
@@ -46,7 +46,14 @@ export interface FleetCounts {
   /** Milliseconds since the epoch; 0: never. */
   readonly lastAckAt: number;
   /** Publish to acknowledgement, ms, since counts() was asked last. */
-  readonly latency: { readonly count: number; readonly p50: number; readonly p99: number; readonly max: number };
+  readonly latency: Latency;
+}
+
+export interface Latency {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
 export class Fleet {
@@ -84,6 +91,12 @@ export class Fleet {
 
   async counts(): Promise<FleetCounts> {
     return (await this.#ask('counts')) as FleetCounts;
+  }
+
+  /** Publish to acknowledgement, ms, since latency() was asked last, over all calls of counts(). */
+  async latency(): Promise<Latency> {
+    await this.counts();
+    return (await this.#ask('latency')) as Latency;
   }
 
   /** From now on, messages per second of the whole fleet; undefined: as fast as the window allows. */

@@ -30,7 +30,8 @@ export class MqttJsDevice {
     this.options = options;
     this.control = control;
     this.name = `${options.prefix}${index}`;
-    this.topic = options.topic.replaceAll('{device}', this.name);
+    const topics = [options.topic].flat();
+    this.topic = (topics[index % topics.length] ?? '').replaceAll('{device}', this.name);
     /** @type {1 | 2} */
     this.qos = typeof options.qos === 'number' ? options.qos : (options.qos[index % options.qos.length] ?? 1);
     const protocolVersion = options.protocolVersion === 'both' ? (index % 4 < 2 ? 4 : 5) : options.protocolVersion;

@@ -53,7 +53,12 @@ describe.skipIf(missing !== undefined)('the fault shim', () => {
   });
 
   it('may leave a part of what was not synced, as a disk does', async () => {
-    node(shim, directory, `require('fs').writeFileSync('log', 'x'.repeat(1000))`);
+    node(
+      shim,
+      directory,
+      `const fs = require('fs'); fs.writeFileSync('log', 'x'.repeat(1000));
+       fs.fsyncSync(fs.openSync('other', 'a'));`,
+    );
     await shim.losePower({ ...randomFrom(1), int: (below) => Math.min(below - 1, 500) });
     expect((await readFile(join(directory, 'log'))).length).toBe(500);
   });
@@ -71,6 +76,8 @@ describe.skipIf(missing !== undefined)('the fault shim', () => {
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
     await ended;
+    await shim.syncDelay(0);
+    node(shim, directory, `const fs = require('fs'); fs.fsyncSync(fs.openSync('other', 'a'))`);
     await shim.losePower({ ...randomFrom(1), int: () => 0 });
     expect(await readFile(join(directory, 'log'), 'utf8')).toBe('');
   });

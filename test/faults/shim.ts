@@ -103,6 +103,7 @@ export class Shim {
       // A file is a new one where its inode was used before.
       if (inode !== undefined && size !== undefined) syncedBytes.set(inode, size);
     }
+    if (syncedBytes.size === 0) throw new Error('nothing was ever synced: the shim was not there');
     const cuts: Cut[] = [];
     for (const entry of await readdir(this.#directory, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;

@@ -1,0 +1,128 @@
+/** What a Kafka cluster does to a producer: leaders go, replicas lack, topics vanish, grow, close, refuse. */
+import { between, kill, times } from '../draw.ts';
+import type { Fault } from '../faults.ts';
+import { scaled, single, type Scenario, type Stage } from '../scenario.ts';
+import { LOAD } from './kill.ts';
+import type { Judgement } from '../judgement.ts';
+import type { StepRecord } from '../recorder.ts';
+
+/** Half the load, and three brokers: this is about what happens, not about how fast. */
+const CLUSTER_LOAD = { devices: 20, perSecond: 1_000, window: 20, qos: [1, 2] } as const;
+
+const leaders: Scenario = {
+  name: 'leaders, three nodes',
+  about: 'nodes killed and frozen, leaders moved, min.insync.replicas not met, under load',
+  fullSeconds: 120,
+  world: { store: 'level', kafkaNodes: 3, partitions: 6, fleet: CLUSTER_LOAD },
+  steps: (random, scale) => {
+    const kinds: (() => Fault)[] = [
+      () => ({ do: 'leaders moved' }),
+      () => ({ ...kill(random, 'kafka'), node: random.int(3) }) as Fault,
+      () => ({ do: 'too few replicas', forMs: between(random, 1_000, 5_000) }),
+      // Longer than the session of a broker: its partitions get other leaders, and it wakes up as one that was replaced.
+      () => ({ do: 'freeze', who: 'kafka', node: random.int(3), forMs: between(random, 5_000, 8_000) }),
+    ];
+    return times(scaled(12, scale, 3), (index) => single(kinds[index % kinds.length]!(), random.int(1_000)));
+  },
+};
+
+/** While one topic cannot be written, the others go on. */
+function othersGoOn(stage: Stage, _judgement: Judgement, steps: readonly StepRecord[]): void {
+  for (const { step, faults } of steps) {
+    const written = stage.measured(`peaceful during ${step}`);
+    const seconds = faults.reduce((most, { fromMs, toMs }) => Math.max(most, (toMs - fromMs) / 1000), 0);
+    const due = (CLUSTER_LOAD.perSecond / 2) * seconds;
+    if (written !== undefined && seconds > 1 && written < due / 2) {
+      stage.complain(`only ${written} of about ${Math.round(due)} records reached the other topic during ${step}`);
+    }
+  }
+}
+
+const topics: Scenario = {
+  name: 'topic faults',
+  about: 'a topic deleted and created again, its writing refused for lack of replicas; the other topic goes on',
+  fullSeconds: 60,
+  world: { store: 'level', partitions: 4, peacefulTopic: true, fleet: CLUSTER_LOAD },
+  steps: (random, scale) => {
+    const kinds: (() => Fault)[] = [
+      () => ({ do: 'topic deleted', goneMs: between(random, 2_000, 6_000) }),
+      () => ({ do: 'too few replicas', forMs: between(random, 2_000, 6_000) }),
+    ];
+    return times(scaled(6, scale, 2), (index) => single(kinds[index % kinds.length]!(), random.int(800)));
+  },
+  check: othersGoOn,
+};
+
+const topicsOnRedis: Scenario = {
+  ...topics,
+  name: 'topic faults and kills, redis',
+  about:
+    'a topic that cannot be written while sluice is killed: what waits for it comes first, in order, when it works again',
+  world: { ...topics.world, store: 'redis' },
+  steps: (random, scale) =>
+    times(scaled(6, scale, 2), () => ({
+      gapMs: random.int(800),
+      faults: [{ do: 'too few replicas', forMs: between(random, 4_000, 8_000) }, kill(random, 'sluice')],
+    })),
+};
+
+const access: Scenario = {
+  name: 'access revoked',
+  about: 'the ACL of one topic is taken away and given back; the other topic goes on',
+  fullSeconds: 40,
+  world: { store: 'level', access: true, peacefulTopic: true, fleet: CLUSTER_LOAD },
+  steps: (random, scale) =>
+    times(scaled(4, scale, 1), () =>
+      single({ do: 'access revoked', forMs: between(random, 3_000, 8_000) }, random.int(800)),
+    ),
+  check: othersGoOn,
+};
+
+const partitions: Scenario = {
+  name: 'partitions added',
+  about: 'the topic grows under load: devices that move to another partition keep their order',
+  fullSeconds: 40,
+  world: { store: 'level', partitions: 3, fleet: CLUSTER_LOAD },
+  // How often a producer looks for new partitions is its own matter: the load goes on long enough to be seen moving.
+  steps: () => [
+    single({ do: 'partitions added', count: 5 }, 1_000),
+    single({ do: 'partitions added', count: 8 }, 3_000),
+    single({ do: 'delay', link: 'kafka', byMs: 50, forMs: 5_000 }, 1_000),
+  ],
+};
+
+const MAX_BYTES = 4_000;
+
+const oversized: Scenario = {
+  name: 'oversized messages',
+  about:
+    'messages that the topic does not take go to the dead-letter topic with the reason, whose retention removes them',
+  fullSeconds: 30,
+  world: {
+    store: 'level',
+    topicConfig: { 'max.message.bytes': MAX_BYTES },
+    fleet: { ...LOAD, perSecond: 500, qos: [1, 2], oversized: { every: 25, bytes: 3 * MAX_BYTES } },
+  },
+  steps: (random, scale) => [
+    single(kill(random, 'kafka'), 1_000),
+    ...times(scaled(3, scale, 1), () => single({ do: 'dead letters expire' }, between(random, 500, 1_500))),
+    single(kill(random, 'sluice'), 1_000),
+  ],
+  check: async ({ world, complain, measure }, { verdict, ledger }) => {
+    const logs = await world.fleet.logs();
+    const due = logs.reduce(
+      (sum, { acknowledged }) => sum + acknowledged.filter((sequence) => sequence % 25 === 24).length,
+      0,
+    );
+    const found = Object.values(verdict.deadLettered).reduce((sum, count) => sum + count, 0);
+    measure('deadLettered', found);
+    if (due === 0) complain('no device sent an oversized message: the run has shown nothing');
+    if (found < due) complain(`${due} oversized messages were acknowledged, ${found} are dead letters`);
+    for (const code of Object.keys(verdict.deadLettered)) {
+      if (code !== 'MESSAGE_TOO_LARGE' && code !== 'RECORD_LIST_TOO_LARGE') complain(`a dead letter for ${code}`);
+    }
+    if ((ledger?.deadLettered ?? 0) < found) complain(`the ledger counts ${ledger?.deadLettered} dead letters`);
+  },
+};
+
+export const kafkaScenarios: readonly Scenario[] = [leaders, topics, topicsOnRedis, access, partitions, oversized];

@@ -3,8 +3,8 @@
  *
  *     open ──a cluster fault, and nothing confirmed since that try began──> paused ──any answer of Kafka──> open
  *
- * While it is paused, what failed takes turns as the probe: one try at a time, not thousands. A cluster fault that comes while
- * others are being confirmed is one broker's: it delays only what met it.
+ * While it is paused, what failed and what has not been tried yet take turns as the probe: one try at a time, not thousands. A
+ * cluster fault that comes while others are being confirmed is one broker's: it delays only what met it.
  */
 import type { KafkaFault } from '../kafka/sink.ts';
 import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
@@ -35,6 +35,7 @@ export class ClusterGate {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #events: ClusterGateEvents;
+  readonly #untried: () => Probe | undefined;
   readonly #waiting = new Set<Probe>();
   #pause: ClusterPause | undefined;
   #answeredAt = -Infinity;
@@ -42,11 +43,19 @@ export class ClusterGate {
   #timer: TimerHandle | undefined;
   #stopped = false;
 
-  constructor(options: ForwardOptions, clock: Clock, random: () => number, events: ClusterGateEvents) {
+  /** `untried` gives, once, something that could be sent and has not met the fault. */
+  constructor(
+    options: ForwardOptions,
+    clock: Clock,
+    random: () => number,
+    events: ClusterGateEvents,
+    untried: () => Probe | undefined,
+  ) {
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
     this.#events = events;
+    this.#untried = untried;
   }
 
   get open(): boolean {
@@ -102,7 +111,11 @@ export class ClusterGate {
   readonly #tryNext = (): void => {
     this.#timer = undefined;
     if (this.#stopped || this.#pause === undefined) return;
-    for (const probe of [...this.#waiting]) {
+    const probes = [...this.#waiting];
+    // Every other time: what failed may all be of one broker, and the others well.
+    const untried = this.#attempts % 2 === 0 ? this.#untried() : undefined;
+    if (untried !== undefined) probes.unshift(untried);
+    for (const probe of probes) {
       switch (probe.probe()) {
         case 'tried':
           // It comes back through failed() or answered().
@@ -111,6 +124,7 @@ export class ClusterGate {
           this.#waiting.delete(probe);
           break;
         case 'later':
+          this.#waiting.add(probe);
           break;
       }
     }

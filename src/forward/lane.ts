@@ -129,7 +129,7 @@ export class Lane implements Probe {
   }
 
   probe(): 'tried' | 'later' | 'gone' {
-    if (this.#state !== 'held') return 'gone';
+    if (this.#state !== 'held' && this.#state !== 'idle') return 'gone';
     this.#state = 'idle';
     if (!this.#host.stopping) this.#sendNext();
     if (this.#is('sending')) return 'tried';

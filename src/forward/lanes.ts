@@ -75,14 +75,15 @@ export class Lanes implements TopicHost {
     this.clock = clock;
     this.random = random;
     this.#host = host;
-    this.gate = new ClusterGate(options, clock, random, {
+    const gateEvents: ClusterGateEvents = {
       clusterPaused: (reason, message) => host.events.clusterPaused(reason, message),
       clusterResumed: (pausedMs) => {
         host.events.clusterResumed(pausedMs);
         host.writabilityChanged();
         this.#arm();
       },
-    });
+    };
+    this.gate = new ClusterGate(options, clock, random, gateEvents, () => this.#nextReady());
     sink.onPartitionsChanged((topic, partitions) => this.#topics.get(topic)?.partitionsChanged(partitions));
   }
 
@@ -202,6 +203,15 @@ export class Lanes implements TopicHost {
       }
     }
     return status;
+  }
+
+  /** The lane that has waited longest to be sent. */
+  #nextReady(): Lane | undefined {
+    for (const lane of this.#ready) {
+      this.#ready.delete(lane);
+      if (lane.state === 'idle' && !lane.empty) return lane;
+    }
+    return undefined;
   }
 
   #topic(name: string): TopicLanes {

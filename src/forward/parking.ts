@@ -34,7 +34,7 @@ export interface ParkingHost {
   parkedCorrupt(topic: string, position: number, error: SluiceError): void;
   topicParked(topic: string): void;
   topicUnparked(topic: string): void;
-  stopped(error: SluiceError): void;
+  parkingUnreadable(error: SluiceError): void;
 }
 
 export interface ParkedTopicStatus {
@@ -238,7 +238,7 @@ export class Parking implements ParkingRoom, TopicParkingHost {
   }
 
   unreadable(error: SluiceError): void {
-    this.#host.stopped(error);
+    this.#host.parkingUnreadable(error);
   }
 
   #hold(topic: string): void {

@@ -232,6 +232,13 @@ export class ShardRun implements ReaderHost, SettlerHost, ParkingHost {
     this.#yieldIfStopped();
   }
 
+  /** An entry of a parking log is of a newer version. What is on its way is delivered again by who can read it. */
+  parkingUnreadable(error: SluiceError): void {
+    this.#stopped = error;
+    this.#host.events.shardStopped(this.shard, error);
+    this.#host.unreadable(this);
+  }
+
   settled(tally: Tally): void {
     this.reader.wake();
     this.#host.settled(this, tally);

@@ -357,6 +357,21 @@ describe('Forwarder', () => {
     });
   });
 
+  it('finds out that only one broker is away, although nothing was confirmed since', async () => {
+    const sink = new FakeSink({ topics: { good: 1, bad: 1 } });
+    const rig = await Rig.started(sink);
+    for (const topic of ['good', 'bad']) await rig.publish('c', topic, 0, 1);
+    await rig.clock.until(() => rig.settled);
+    sink.failNext(clusterFault, { topic: 'bad', count: 1e9 });
+    await rig.publish('c', 'bad', 1, 1);
+    await rig.clock.until(() => rig.events('clusterPaused').length === 1);
+    await rig.publish('c', 'good', 1, 1);
+    await rig.clock.until(() => sink.records('good').length === 2, 10_000);
+    sink.heal();
+    await rig.clock.until(() => rig.settled);
+    expect(values(sink.records('bad'))).toEqual(['0', '1']);
+  });
+
   describe('topics', () => {
     it('are looked up first, while their records wait in order and other topics go on', async () => {
       const sink = new FakeSink();

@@ -1,25 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { BufferStore } from '../../src/buffer/store.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { KafkaFault } from '../../src/kafka/sink.ts';
 import { FakeSink, type WrittenRecord } from '../support/fake-sink.ts';
-import { expectBalanced, message, Rig } from './support/rig.ts';
+import { expectBalanced, intercepted, message, Rig } from './support/rig.ts';
 import { VirtualClock } from './support/virtual-clock.ts';
 
 const values = (records: readonly WrittenRecord[]): string[] => records.map(({ value }) => String(value));
 const numbers = (from: number, count: number): string[] => Array.from({ length: count }, (_, at) => String(from + at));
 const topicFault = new KafkaFault('topic', 'NOT_LEADER_OR_FOLLOWER', 'no leader');
-
-/** The real store, but what `intercept` names. */
-function intercepted(store: BufferStore, intercept: Partial<BufferStore>): BufferStore {
-  return new Proxy(store, {
-    get(target, name): unknown {
-      if (Object.hasOwn(intercept, name)) return Reflect.get(intercept, name);
-      const own: unknown = Reflect.get(target, name);
-      return typeof own === 'function' ? (own.bind(target) as unknown) : own;
-    },
-  });
-}
 
 describe('leases', () => {
   it('are taken for every shard, kept for hours, and given back at the stop', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { KafkaFault } from '../../src/kafka/sink.ts';
 import { FakeSink, type WrittenRecord } from '../support/fake-sink.ts';
-import { expectBalanced, message, Rig, type RigOptions } from './support/rig.ts';
+import { expectBalanced, intercepted, message, Rig, type RigOptions } from './support/rig.ts';
+import { VirtualClock } from './support/virtual-clock.ts';
 
 const values = (records: readonly WrittenRecord[]): string[] => records.map(({ value }) => String(value));
 const numbers = (from: number, count: number): string[] => Array.from({ length: count }, (_, at) => String(from + at));
@@ -84,6 +85,28 @@ describe('parking', () => {
     expectBalanced(rig.logs);
   });
 
+  it('parks a chunk that was on the wire, too, once it has come back', async () => {
+    const sink = new Topics();
+    const rig = await Rig.started(sink, { options: small });
+    await publishAlternately(rig, 0, 5);
+    await rig.clock.until(() => rig.settled);
+    const send = sink.send.bind(sink);
+    let tries = 0;
+    sink.send = async (chunk) => {
+      if (chunk.topic === 'bad') await rig.clock.sleep(tries++ === 0 ? 10 : 3_000);
+      return send(chunk);
+    };
+    sink.broken.add('bad');
+    await publishAlternately(rig, 5, 500);
+    await rig.clock.until(() => rig.events('topicParked').length === 1);
+    expect(rig.forwarder.status().lanes.find(({ topic }) => topic === 'bad')!.state).toBe('sending');
+    await rig.clock.until(() => sink.records('good').length === 505 && rig.settled, 10_000);
+    sink.broken.clear();
+    await rig.clock.until(() => parkedOf(rig).length === 0);
+    expect(values(sink.records('bad'))).toEqual(numbers(0, 505));
+    expectBalanced(rig.logs);
+  });
+
   it('does not park for a fault that is over before the window has been full for a while', async () => {
     const sink = new Topics();
     const rig = await Rig.started(sink, { options: { ...small, parkAfterMs: 5_000 } });
@@ -122,7 +145,19 @@ describe('parking', () => {
 
   it('converges under steady load with a slow store: the topic leaves parking once it has caught up', async () => {
     const sink = new Topics();
-    const rig = await Rig.started(sink, { options: small });
+    const clock = new VirtualClock();
+    const rig = await Rig.started(sink, {
+      options: small,
+      clock,
+      // Longer than a settlement takes to begin again.
+      wrap: (store) =>
+        intercepted(store, {
+          readParked: async (...parameters) => {
+            await clock.sleep(20);
+            return store.readParked(...parameters);
+          },
+        }),
+    });
     rig.store.hooks.beforeSettle = () => rig.clock.sleep(60);
     sink.broken.add('bad');
     await publishAlternately(rig, 0, 300);
@@ -300,6 +335,27 @@ describe('parking', () => {
       expect((await rig.stats()).outcomes).toMatchObject({ delivered: 400, deadLettered: 600 });
       expectBalanced(rig.logs);
     });
+  });
+
+  it('leaves a shard whose parking log is of a newer version to a process that can read it', async () => {
+    const sink = new Topics();
+    const rig = await Rig.started(sink, { options: small });
+    sink.broken.add('bad');
+    await publishAlternately(rig, 0, 200);
+    await rig.clock.until(() => rig.settled, 60_000);
+    rig.crash();
+    const [first] = rig.logs.shards.get(0)!.parking.get('bad')!;
+    first!.bytes = Buffer.from(first!.bytes);
+    first!.bytes[0] = 9;
+    const next = await Rig.open(sink, { options: small, logs: rig.logs, clock: rig.clock });
+    await next.clock.advance(11_000);
+    await next.forwarder.start();
+    await next.clock.advance(1_000);
+    expect(next.events('shardStopped').map(([shard, error]) => [shard, (error as { code: string }).code])).toEqual([
+      [0, 'STORE_FORMAT'],
+    ]);
+    expect(await next.stats()).toMatchObject({ owner: undefined, parkedMessages: 200 });
+    expectBalanced(rig.logs);
   });
 
   it('counts what a corrupt entry held, reports it, and goes on with the rest in order', async () => {

@@ -159,3 +159,14 @@ export function expectBalanced(logs: MemoryLogs): void {
     expect(settled + buffered, `ledger of shard ${log.shard}`).toBe(log.append.accepted);
   }
 }
+
+/** The real store, but what `intercept` names. */
+export function intercepted(store: BufferStore, intercept: Partial<BufferStore>): BufferStore {
+  return new Proxy(store, {
+    get(target, name): unknown {
+      if (Object.hasOwn(intercept, name)) return Reflect.get(intercept, name);
+      const own: unknown = Reflect.get(target, name);
+      return typeof own === 'function' ? (own.bind(target) as unknown) : own;
+    },
+  });
+}

@@ -134,6 +134,8 @@ export class Simulation {
         await process.store.close();
         this.#processes.splice(this.#processes.indexOf(process), 1);
         if (random.next() < 0.5) await this.world.advance(random.int(12_000));
+        // The store was restarted as well: it goes on under a new log id.
+        if (this.#processes.length === 0 && random.next() < 0.5) this.logs.restart();
         await this.#startProcess();
     }
   }

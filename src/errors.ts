@@ -8,6 +8,8 @@ export const catalogue = {
   LISTENER_FAILED: 'A listener cannot bind or load its certificate. Free the port, or change it in listeners.',
   INSECURE_LISTENER: 'A listener is open to other machines with neither auth nor allowAnonymous: true.',
   STORE_UNAVAILABLE: 'The buffer store does not answer. Nothing is acknowledged until it does.',
+  STORE_OFFLINE:
+    'The buffer store is not connected. What came is certainly not in it; it waits up to appendTimeout for the store to come back.',
   STORE_REFUSED: 'The buffer store answered with an error. Nothing of that append is acknowledged.',
   STORE_TIMEOUT: 'The buffer store did not answer in time. Whether it committed is unknown; devices resend.',
   STORE_FULL:

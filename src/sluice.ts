@@ -36,6 +36,8 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 
 /** Bytes that may wait for their commit, over all shards, before messages are refused at once. */
 const PENDING_MAX_BYTES = 256 * 1024 * 1024;
+/** One append: large enough for hundreds of messages, small enough not to hold up the store. */
+const FRAME_MAX_BYTES = 1024 * 1024;
 /** Of shutdownTimeout, at most this for appends in flight: one that hangs must not eat the time to deliver. */
 const FINISH_APPENDS_MAX_MS = 2_000;
 /** Where it is closed without being drained: after a failed start. */
@@ -255,6 +257,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
             appendTimeoutMs: buffer.appendTimeoutMs,
             softLimit: buffer.softLimit,
             pendingMaxBytes: PENDING_MAX_BYTES / store.shards,
+            frameMaxBytes: Math.min(FRAME_MAX_BYTES, store.maxBytes / store.shards / 16),
           },
           {
             frameCommitted: (shard, base, count, frame) => forwarder.committed(shard, base, count, frame),

@@ -14,7 +14,7 @@
  * Order is kept by one rule: when a waiter is refused, every later waiter of the shard is refused too. Had a later message of
  * the same client been committed, the device's resend of the refused one would come behind it.
  */
-import { errorText, SluiceError } from '../errors.ts';
+import { errorText, SluiceError, type ErrorCode } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { decodeFrame, FrameWriter, stampFrame } from './frame.ts';
 import type { AppendOutcome, AppendRequest, BufferStore, OffsetRange, Qos2Id, ShardState } from './store.ts';
@@ -35,8 +35,10 @@ export interface CommitOptions {
   readonly appendTimeoutMs: number;
   /** Share of the shard's bytes above which commits are paced (0 .. 1). */
   readonly softLimit: number;
-  /** Bytes that may wait unpacked and uncommitted; beyond, messages are refused at once. */
+  /** Bytes that may wait for their commit; beyond, messages are refused at once. */
   readonly pendingMaxBytes: number;
+  /** A frame takes no further message beyond this. It must fit into the shard many times over. */
+  readonly frameMaxBytes: number;
 }
 
 export interface CommitEvents {
@@ -56,6 +58,14 @@ export interface CommitCounters {
   droppedQos0: number;
   duplicates: number;
 }
+
+/** Errors after which nothing of the append is in the log, nor will be: the same frame may be tried again. */
+const CERTAINLY_NOT: ReadonlySet<ErrorCode> = new Set([
+  'APPENDER_STALE',
+  'STORE_OFFLINE',
+  'STORE_READ_ONLY',
+  'STORE_REFUSED',
+]);
 
 type State = 'idle' | 'scheduled' | 'appending' | 'holding' | 'recovering' | 'closed';
 
@@ -99,6 +109,10 @@ export class GroupCommit {
   readonly #writer = new FrameWriter();
   readonly counters: CommitCounters = { appends: 0, messages: 0, refused: 0, droppedQos0: 0, duplicates: 0 };
   #state: State = 'idle';
+  /** Closed batches, oldest first: what came while an append was in flight, and is more than one frame. */
+  #queue: Batch[] = [];
+  #queueBytes = 0;
+  /** Takes what comes. */
   #pending = new Batch();
   /** What is being appended, or held until it can be. */
   #current: Batch | undefined;
@@ -149,9 +163,12 @@ export class GroupCommit {
       waiter.dropped();
       return;
     }
-    if (this.#writer.bytes > this.#options.pendingMaxBytes) {
+    if (this.#queueBytes + this.#writer.bytes > this.#options.pendingMaxBytes) {
       this.#refuse(waiter, this.#error ?? new SluiceError('STORE_UNAVAILABLE', 'too much waits for the buffer store'));
       return;
+    }
+    if (this.#pending.count > 0 && this.#writer.bytes + message.payload.length > this.#options.frameMaxBytes) {
+      this.#closeBatch();
     }
     const batch = this.#pending;
     if (qos2PacketId !== undefined && !this.#noteQos2({ clientId: message.clientId, packetId: qos2PacketId })) {
@@ -199,7 +216,7 @@ export class GroupCommit {
 
   /** Resolves once nothing waits or is in flight (a refused message waits no longer). */
   async settled(): Promise<void> {
-    if (this.#pending.empty && this.#current === undefined) return;
+    if (this.#oldest === undefined) return;
     await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
@@ -209,6 +226,30 @@ export class GroupCommit {
     clearTimeout(this.#paceTimer);
     clearTimeout(this.#deadlineTimer);
     this.#refuseAll(new SluiceError('STORE_UNAVAILABLE', 'sluice is stopping'));
+  }
+
+  /** What has waited longest. */
+  get #oldest(): Batch | undefined {
+    return this.#current ?? this.#queue[0] ?? (this.#pending.empty ? undefined : this.#pending);
+  }
+
+  /** The batch that gathers is full: another one gathers behind it. */
+  #closeBatch(): void {
+    const batch = this.#pending;
+    batch.frame = batch.count > 0 ? this.#writer.finish() : undefined;
+    this.#queueBytes += batch.frame?.length ?? 0;
+    this.#queue.push(batch);
+    this.#pending = new Batch();
+  }
+
+  #takeBatch(): Batch | undefined {
+    if (this.#queue.length === 0) {
+      if (this.#pending.empty) return undefined;
+      this.#closeBatch();
+    }
+    const batch = this.#queue.shift();
+    this.#queueBytes -= batch?.frame?.length ?? 0;
+    return batch;
   }
 
   /** false: the batch that gathers holds this id already. */
@@ -248,17 +289,11 @@ export class GroupCommit {
   }
 
   #commitNext(): void {
-    let batch = this.#current;
+    const batch = (this.#current ??= this.#takeBatch());
     if (batch === undefined) {
-      batch = this.#pending;
-      if (batch.empty) {
-        this.#state = 'idle';
-        this.#wakeIdleWaiters();
-        return;
-      }
-      this.#pending = new Batch();
-      this.#current = batch;
-      batch.frame = batch.count > 0 ? this.#writer.finish() : undefined;
+      this.#state = 'idle';
+      this.#wakeIdleWaiters();
+      return;
     }
     if (batch.nothingToStore) {
       this.#tellCommitted(batch);
@@ -339,7 +374,7 @@ export class GroupCommit {
   #goOn(): void {
     if (this.#state === 'closed') {
       this.#wakeIdleWaiters();
-    } else if (this.#current !== undefined || !this.#pending.nothingToStore) {
+    } else if (this.#current !== undefined || this.#queue.length > 0 || !this.#pending.nothingToStore) {
       this.#commitNext();
     } else {
       // Also where only barriers wait: they are told in a turn of their own, so that telling never recurses.
@@ -357,8 +392,7 @@ export class GroupCommit {
   #appendFailed(batch: Batch, error: SluiceError): void {
     if (this.#state === 'closed') return;
     this.#reportHealth(error);
-    const certainlyNot =
-      error.code === 'APPENDER_STALE' || error.code === 'STORE_READ_ONLY' || error.code === 'STORE_REFUSED';
+    const certainlyNot = CERTAINLY_NOT.has(error.code);
     if (!certainlyNot && this.#current === batch) {
       // It may be in the log. It is never sent again by us: the devices resend, and DUP marks what is a repeat.
       this.#refuseAll(error);
@@ -391,6 +425,8 @@ export class GroupCommit {
         this.#logId = lastLogId(state);
         if (state.missing !== undefined) this.#events.logReplaced(this.#options.shard, state.missing, state);
         this.#knownHead = Math.max(this.#knownHead, state.head);
+        // Well again, unless what waits is yet to show that it can be written.
+        if (this.#oldest === undefined) this.#reportHealth(undefined);
         this.#schedule();
         return;
       } catch (error) {
@@ -456,14 +492,15 @@ export class GroupCommit {
 
   /** Refuses everything that waits, in order: see the rule at the top. */
   #refuseAll(error: SluiceError): void {
-    const current = this.#current;
-    const pending = this.#pending;
+    const batches = [this.#current, ...this.#queue, this.#pending];
+    if (this.#pending.count > 0) this.#writer.finish();
     this.#current = undefined;
+    this.#queue = [];
+    this.#queueBytes = 0;
     this.#pending = new Batch();
-    if (pending.count > 0) this.#writer.finish();
     clearTimeout(this.#deadlineTimer);
     this.#deadlineTimer = undefined;
-    for (const batch of [current, pending]) {
+    for (const batch of batches) {
       for (const waiter of batch?.waiters ?? []) this.#refuse(waiter, error);
     }
     this.#wakeIdleWaiters();
@@ -477,7 +514,7 @@ export class GroupCommit {
   /** One timer for the oldest entry. An append in flight is not recalled: its outcome is ignored when it comes. */
   #armDeadline(): void {
     if (this.#deadlineTimer !== undefined) return;
-    const oldest = this.#current ?? (this.#pending.empty ? undefined : this.#pending);
+    const oldest = this.#oldest;
     if (oldest === undefined) return;
     const waitMs = Math.max(1, oldest.since + this.#options.appendTimeoutMs - this.#now());
     this.#deadlineTimer = setTimeout(this.#deadlinePassed, waitMs);
@@ -485,7 +522,7 @@ export class GroupCommit {
 
   readonly #deadlinePassed = (): void => {
     this.#deadlineTimer = undefined;
-    const oldest = this.#current ?? (this.#pending.empty ? undefined : this.#pending);
+    const oldest = this.#oldest;
     if (oldest === undefined) return;
     if (oldest.since + this.#options.appendTimeoutMs > this.#now()) return this.#armDeadline();
     const error =
@@ -505,7 +542,7 @@ export class GroupCommit {
   }
 
   #wakeIdleWaiters(): void {
-    if (this.#current !== undefined || !this.#pending.empty) return;
+    if (this.#oldest !== undefined) return;
     const waiting = this.#idleWaiters;
     this.#idleWaiters = [];
     for (const resolve of waiting) resolve();

@@ -71,7 +71,7 @@ export interface AppendRequest {
 /**
  * What became of an append. Everything else is thrown:
  * - SluiceError STORE_TIMEOUT / STORE_UNAVAILABLE: the outcome is unknown; it is never retried, its devices resend;
- * - SluiceError STORE_READ_ONLY / STORE_REFUSED: certainly not appended;
+ * - SluiceError STORE_OFFLINE / STORE_READ_ONLY / STORE_REFUSED: certainly not appended;
  * - SluiceError APPENDER_STALE: certainly not appended; reopen() first.
  */
 export type AppendOutcome =

@@ -30,6 +30,7 @@ function ofCode(error: SluiceError): ExitCode {
     case 'INSECURE_LISTENER':
       return ExitCode.usage;
     case 'STORE_UNAVAILABLE':
+    case 'STORE_OFFLINE':
     case 'STORE_REFUSED':
     case 'STORE_TIMEOUT':
     case 'STORE_READ_ONLY':

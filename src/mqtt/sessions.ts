@@ -5,7 +5,7 @@ import { LocalEmitter } from './local-emitter.ts';
 import { GuardedPersistence } from './sessions/guarded.ts';
 import type { InnerPersistence } from './sessions/inner.ts';
 import { LevelSessions, LevelWillTexts, openLevel } from './sessions/level.ts';
-import { openRedis, type RedisEmitter } from './sessions/redis.ts';
+import { openRedis } from './sessions/redis.ts';
 import { LocalWillStore, MemoryWillTexts, type WillStore } from './sessions/will-store.ts';
 
 export type SessionOptions =
@@ -18,7 +18,7 @@ export type SessionFault = (where: string, error: unknown) => void;
 
 export interface Sessions {
   readonly persistence: GuardedPersistence;
-  readonly emitter: LocalEmitter | RedisEmitter;
+  readonly emitter: LocalEmitter;
   readonly wills: WillStore;
   /** true: certainly nobody is to be told of a message on this topic. Absent where other processes may have subscribers. */
   readonly silent?: (topic: string, qos: number) => boolean;

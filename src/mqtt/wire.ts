@@ -2,16 +2,12 @@
 
 export const ReasonCode = {
   protocolError: 0x82,
-  /** Of CONNACK alone: DISCONNECT has no such code (MQTT 5.0 §3.14.2.1), and mqtt.js takes it for a broken packet. */
-  serverUnavailable: 0x88,
+  /** For an outage of the store. 0x88 (Server unavailable) is of CONNACK alone (MQTT 5.0 §3.14.2.1): mqtt.js takes it for a broken packet. */
   serverBusy: 0x89,
   serverShuttingDown: 0x8b,
   packetIdentifierNotFound: 0x92,
   quotaExceeded: 0x97,
 } as const;
-
-/** MQTT 3.1.1 §3.2.2.3 */
-const RETURN_CODE_SERVER_UNAVAILABLE = 3;
 
 /** PUBACK (QoS 1) or PUBREC (QoS 2), success ([MQTT-4.3.2-4], [MQTT-4.3.3-8]). */
 export function publishAcknowledgement(qos: 1 | 2, packetId: number): Buffer {
@@ -28,13 +24,6 @@ export function pubcomp(packetId: number, reasonCode?: number): Buffer {
 /** DISCONNECT from the server: MQTT 5 alone has it (§3.14). */
 export function disconnect(reasonCode: number): Buffer {
   return Buffer.of(0xe0, 2, reasonCode, 0);
-}
-
-/** CONNACK that refuses with "server unavailable", in the words of the version. */
-export function connackUnavailable(version: number): Buffer {
-  return version === 5
-    ? connackRefused(ReasonCode.serverUnavailable)
-    : Buffer.of(0x20, 2, 0, RETURN_CODE_SERVER_UNAVAILABLE);
 }
 
 /** CONNACK of MQTT 5 with an error. */

@@ -47,7 +47,14 @@ function setUp(options: Partial<ConstructorParameters<typeof GroupCommit>[2]> = 
   const commit = new GroupCommit(
     store as unknown as BufferStore,
     { shard: 0, epochs: [{ logId: LOG_A, from: 1 }], head: 0 },
-    { shard: 0, appendTimeoutMs: 10_000, softLimit: 0.8, pendingMaxBytes: 1_000_000, ...options },
+    {
+      shard: 0,
+      appendTimeoutMs: 10_000,
+      softLimit: 0.8,
+      pendingMaxBytes: 1_000_000,
+      frameMaxBytes: 100_000,
+      ...options,
+    },
     {
       frameCommitted: (_shard, base, count) => log.push(`frame ${base}+${count}`),
       logReplaced: (_shard, missing) => log.push(`missing ${missing.from}-${missing.to}`),
@@ -297,6 +304,51 @@ describe('group commit', () => {
     commit.append(message('x'.repeat(200)), waiter('a'));
     commit.append(message('y'), waiter('b'));
     expect(log).toEqual(['b refused STORE_UNAVAILABLE']);
+  });
+
+  it('makes frames of a bounded size of what gathered, and commits them one after the other', async () => {
+    const { store, log, commit, waiter, payloads } = setUp({ frameMaxBytes: 200 });
+    commit.append(message('0'), waiter('w0'));
+    await turn();
+    for (let i = 1; i <= 3; i++) commit.append(message('x'.repeat(120) + i), waiter(`w${i}`));
+    for (let round = 0; round < 4; round++) {
+      expect(store.appends).toHaveLength(round + 1);
+      expect(payloads(round)).toHaveLength(1);
+      store.appends[round]?.answer(committed(round + 1));
+      await turn();
+    }
+    expect(log.filter((line) => line.startsWith('w'))).toEqual([0, 1, 2, 3].map((i) => `w${i} committed`));
+    expect(commit.counters.messages).toBe(4);
+  });
+
+  it('keeps what certainly was not sent while the store is away, and commits it when it is back in time', async () => {
+    const { store, log, commit, waiter, payloads } = setUp();
+    commit.append(message('1'), waiter('a'));
+    await turn();
+    store.appends[0]?.fail(new SluiceError('STORE_OFFLINE', 'not connected'));
+    await turn();
+    store.reopens[0]?.fail(new SluiceError('STORE_OFFLINE', 'not connected'));
+    await vi.advanceTimersByTimeAsync(2_000);
+    commit.append(message('2'), waiter('b'));
+    store.reopens[1]?.answer({ shard: 0, epochs: [{ logId: LOG_A, from: 1 }], head: 0 });
+    await turn();
+    expect(payloads(1)).toEqual(['1']);
+    store.appends[1]?.answer(committed(1));
+    await turn();
+    store.appends[2]?.answer(committed(2));
+    await turn();
+    expect(log).toEqual(['health STORE_OFFLINE', 'health ok', 'frame 1+1', 'a committed', 'frame 2+1', 'b committed']);
+  });
+
+  it('is well again once the store is back, also where nothing waits any more', async () => {
+    const { store, log, commit, waiter } = setUp();
+    commit.append(message('1'), waiter('a'));
+    await turn();
+    store.appends[0]?.fail(new SluiceError('STORE_TIMEOUT', 'no answer'));
+    await turn();
+    store.reopens[0]?.answer({ shard: 0, epochs: [{ logId: LOG_A, from: 1 }], head: 0 });
+    await turn();
+    expect(log).toEqual(['health STORE_TIMEOUT', 'a refused STORE_TIMEOUT', 'health ok']);
   });
 
   it('settles once nothing waits', async () => {

@@ -107,7 +107,7 @@ describe('a Redis that hangs', () => {
     expect(await codeOf(process.store.append(process.request({ frames: 'x' })))).toBe('STORE_TIMEOUT');
     const began = performance.now();
     for (let i = 0; i < 100; i++) {
-      expect(await codeOf(process.store.append(process.request({ frames: `late ${i}` })))).toBe('STORE_UNAVAILABLE');
+      expect(await codeOf(process.store.append(process.request({ frames: `late ${i}` })))).toBe('STORE_OFFLINE');
     }
     expect(performance.now() - began).toBeLessThan(COMMAND_TIMEOUT_MS);
     redis.resume();
@@ -150,7 +150,7 @@ describe('a connection that breaks', () => {
       const pending = codeOf(process.store.append(process.request({ frame, count: 1 })));
       await new Promise((resolve) => setImmediate(resolve));
       redis.proxy!.cut();
-      expect(['STORE_UNAVAILABLE', 'STORE_TIMEOUT', 'no error']).toContain(await pending);
+      expect(['STORE_UNAVAILABLE', 'STORE_OFFLINE', 'STORE_TIMEOUT', 'no error']).toContain(await pending);
       await reopened(process);
     }
     const { head } = await process.store.stats(0);
@@ -210,7 +210,7 @@ describe('a Redis that refuses', () => {
       expect(await codeOf(process.store.append(process.request({ frames: 'b' })))).toBe('STORE_READ_ONLY');
       await expect
         .poll(() => codeOf(process.reopen()), { timeout: 10_000 })
-        .toMatch(/STORE_READ_ONLY|STORE_UNAVAILABLE/);
+        .toMatch(/STORE_READ_ONLY|STORE_OFFLINE/);
     } finally {
       await admin.replicaof('NO', 'ONE');
     }

@@ -148,7 +148,7 @@ export class RedisConnection {
     if (this.#closed) return new SluiceError('STORE_UNAVAILABLE', 'the buffer store is closed');
     const why = this.#lastError === undefined ? undefined : redisError(this.#lastError, this.address);
     // Not sent at all: whatever the server said when we knocked, it is the store that is away.
-    return new SluiceError('STORE_UNAVAILABLE', why?.message ?? `Redis ${this.address} is not connected`, {
+    return new SluiceError('STORE_OFFLINE', why?.message ?? `Redis ${this.address} is not connected`, {
       cause: why,
       ...(why === undefined ? {} : { hint: why.hint }),
     });

@@ -25,11 +25,11 @@ const REPLIES: readonly (readonly [start: string, code: SluiceError['code'], hin
     'STORE_REFUSED',
     'The Redis user may not run a command that the buffer needs: see docs on Redis permissions.',
   ],
-  ['LOADING', 'STORE_UNAVAILABLE'],
-  ['MASTERDOWN', 'STORE_UNAVAILABLE'],
-  ['CLUSTERDOWN', 'STORE_UNAVAILABLE'],
-  ['BUSY', 'STORE_UNAVAILABLE'],
-  ['TRYAGAIN', 'STORE_UNAVAILABLE'],
+  ['LOADING', 'STORE_OFFLINE'],
+  ['MASTERDOWN', 'STORE_OFFLINE'],
+  ['CLUSTERDOWN', 'STORE_OFFLINE'],
+  ['BUSY', 'STORE_OFFLINE'],
+  ['TRYAGAIN', 'STORE_OFFLINE'],
 ];
 
 /** ioredis marks what the server answered; everything else happened to the connection. */
@@ -60,13 +60,18 @@ export function redisError(error: unknown, address: string): SluiceError {
   if (text === 'Command timed out') {
     return new SluiceError('STORE_TIMEOUT', `Redis ${address} did not answer in time`, { cause: error });
   }
-  return new SluiceError('STORE_UNAVAILABLE', `Redis ${address}: ${connectionText(error, text)}`, { cause: error });
+  // Refused by ioredis before it was sent: certainly not executed.
+  const unsent = text.startsWith('Stream isn');
+  return new SluiceError(
+    unsent ? 'STORE_OFFLINE' : 'STORE_UNAVAILABLE',
+    `Redis ${address}: ${unsent ? 'not connected' : connectionText(error, text)}`,
+    { cause: error },
+  );
 }
 
 /** What ioredis calls by the name of the option that made it so. */
 function connectionText(error: unknown, text: string): string {
   if (error instanceof Error && error.name === 'MaxRetriesPerRequestError')
     return 'the connection was lost before it answered';
-  if (text.startsWith('Stream isn')) return 'not connected';
   return text;
 }

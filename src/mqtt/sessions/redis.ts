@@ -1,10 +1,12 @@
 /**
- * Sessions in Redis: aedes-persistence-redis 11.2 and mqemitter-redis 7.2, so that several processes share them. Keys carry
- * the namespace as ioredis' keyPrefix, channels as the emitter's own prefix.
+ * Sessions in Redis: aedes-persistence-redis 11.2, so that several processes share them, with an emitter between the
+ * processes. Keys and channel carry the namespace.
  */
+import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { Redis } from 'ioredis';
 import type { InnerPersistence, QueuedPacket } from './inner.ts';
+import { RedisEmitter } from './redis-emitter.ts';
 import { decodeWill, encodeWill, type StoredWill, type WillStore } from './will-store.ts';
 
 const require = createRequire(import.meta.url);
@@ -13,25 +15,6 @@ const AsyncRedisPersistence = require('aedes-persistence-redis/asyncPersistence.
   conn: Redis;
   packetTTL: (packet: QueuedPacket) => number;
 }) => InnerPersistence;
-
-export interface RedisEmitter {
-  readonly state: NodeJS.EventEmitter;
-  close(done: () => void): void;
-}
-
-const { MQEmitterRedisPrefix } = require('mqemitter-redis') as {
-  MQEmitterRedisPrefix: new (
-    prefix: string,
-    options: {
-      subConn: Redis;
-      pubConn: Redis;
-      matchEmptyLevels: boolean;
-      separator: string;
-      wildcardOne: string;
-      wildcardSome: string;
-    },
-  ) => RedisEmitter;
-};
 
 /** A queued message nobody fetched for this long is void: sessions of MQTT 3.1.1 never end by themselves. */
 const QUEUED_MAX_SECONDS = 7 * 24 * 3600;
@@ -74,23 +57,15 @@ export async function openRedis(options: RedisSessionOptions): Promise<RedisSess
   const subscriber = connect(options, 'emitter-subscribe', '', true);
   const connections = [store, publisher, subscriber];
   storeAnyField(store);
+  const emitter = new RedisEmitter({ publisher, subscriber }, `${prefix}bus`, randomUUID(), options.fault);
   const disconnect = (): void => connections.forEach((redis) => redis.disconnect());
   try {
     await Promise.all(connections.map((redis) => redis.connect()));
+    await emitter.join();
   } catch (error) {
     disconnect();
     throw error;
   }
-  const emitter = new MQEmitterRedisPrefix(prefix, {
-    subConn: subscriber,
-    pubConn: publisher,
-    matchEmptyLevels: true,
-    separator: '/',
-    wildcardOne: '+',
-    wildcardSome: '#',
-  });
-  // An EventEmitter without a listener for 'error' ends the process.
-  emitter.state.on('error', (error) => options.fault('redis emitter', error));
   return {
     persistence: new AsyncRedisPersistence({ conn: store, packetTTL: secondsToKeep }),
     emitter,

@@ -40,7 +40,7 @@ function innerOf(sessions: Sessions): { inner: InnerPersistence } {
 
 describe.each(['error', 'hang'] as const)('a session store that answers with %s', (how) => {
   it.each(['subscriptionsByClient', 'cleanSubscriptions'] as const)(
-    'refuses a CONNECT that needs %s with "server unavailable"',
+    'closes a CONNECT that needs %s without CONNACK: mqtt.js would not come back after an error in it',
     async (operation) => {
       const { sessions } = await failing(how, operation);
       const test = await start({ sessions });
@@ -56,9 +56,7 @@ describe.each(['error', 'hang'] as const)('a session store that answers with %s'
           keepalive: 0,
         });
         await client.untilClosed();
-        expect(
-          client.of('connack').map(({ returnCode, reasonCode }) => (version === 5 ? reasonCode : returnCode)),
-        ).toEqual([version === 5 ? 0x88 : 3]);
+        expect(client.of('connack')).toEqual([]);
       }
     },
   );

@@ -36,7 +36,13 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const commit = new GroupCommit(
     store.asStore(),
     { shard: 0, epochs: [{ logId: 'AAAAAAAAAAA', from: 1 }], head: store.log.length },
-    { shard: 0, appendTimeoutMs: options.appendTimeoutMs ?? 10_000, softLimit: 1, pendingMaxBytes: 2 ** 26 },
+    {
+      shard: 0,
+      appendTimeoutMs: options.appendTimeoutMs ?? 10_000,
+      softLimit: 1,
+      pendingMaxBytes: 2 ** 26,
+      frameMaxBytes: 2 ** 20,
+    },
     { frameCommitted() {}, logReplaced() {}, health() {} },
   );
   const router = { match: (topic: string) => (topic.startsWith('r/') ? [{}] : []) } as unknown as Router;

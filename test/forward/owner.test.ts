@@ -139,6 +139,39 @@ describe('leases', () => {
     expectBalanced(rig.logs);
   });
 
+  it('lost while a chunk is on the wire that Kafka then refuses: what other shards have in it goes on', async () => {
+    const clock = new VirtualClock();
+    const sink = new FakeSink();
+    const rig = await Rig.started(sink, { clock, shards: 2 });
+    await rig.commit(0, [message('warm', 't', 'w')]);
+    await clock.until(() => rig.settled);
+    sink.refuseRecords(
+      (record) =>
+        record.topic === 't' && String(record.value) === 'poison'
+          ? new KafkaFault('record', 'INVALID_RECORD', 'never')
+          : undefined,
+      { named: false },
+    );
+    sink.hold();
+    await rig.commit(0, [message('a', 't', '1')]);
+    await clock.advance(10);
+    await rig.commit(0, [message('a', 't', '2'), message('a', 't', '3')]);
+    await rig.commit(1, [message('b', 't', '1'), message('b', 't', 'poison'), message('b', 't', '2')]);
+    await clock.advance(10);
+    sink.release(1);
+    await clock.advance(10);
+    expect(sink.sends.at(-1)!.chunk.count).toBe(5);
+    const { log } = rig.logs.shards.get(0)!;
+    log.leaseUntil = -Infinity;
+    log.acquire('other', clock.now(), 1e9);
+    await clock.until(() => rig.events('leaseLost').length === 1);
+    sink.release();
+    await clock.until(() => rig.logs.shards.get(1)!.log.settle.released === 3, 5_000);
+    expect(values(sink.records('t').filter(({ key }) => String(key) === 'b'))).toEqual(['1', '2']);
+    expect(values(sink.records('dead'))).toEqual(['poison']);
+    expectBalanced(rig.logs);
+  });
+
   it('lost while a chunk waits to be sent again: it is given up where nobody needs it', async () => {
     const clock = new VirtualClock();
     const sink = new FakeSink();

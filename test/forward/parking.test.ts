@@ -358,6 +358,52 @@ describe('parking', () => {
     expectBalanced(rig.logs);
   });
 
+  it('empties while nothing else moves, however long a settlement takes', async () => {
+    const sink = new Topics();
+    const rig = await Rig.started(sink, { options: { ...small, parkedWindowMaxBytes: 1_000 } });
+    sink.broken.add('bad');
+    await publishAlternately(rig, 0, 300);
+    await rig.clock.until(() => rig.settled, 60_000);
+    rig.store.hooks.beforeSettle = () => rig.clock.sleep(250);
+    sink.broken.clear();
+    await rig.clock.until(() => parkedOf(rig).length === 0, 60_000);
+    expect(values(sink.records('bad'))).toEqual(numbers(0, 300));
+    expectBalanced(rig.logs);
+  });
+
+  it('ends although a partition that had failed has nothing left to try', async () => {
+    const sink = new Topics({ topics: { bad: 2, good: 1 } });
+    const rig = await Rig.started(sink, { options: small });
+    const clients = Array.from({ length: 8 }, (_, at) => `client-${at}`);
+    await rig.commit(
+      0,
+      clients.map((client) => message(client, 'bad', 'first')),
+    );
+    await rig.clock.until(() => rig.settled);
+    const second = new Set(sink.records('bad', 1).map(({ key }) => String(key)));
+    expect(second.size).toBeGreaterThan(0);
+    expect(second.size).toBeLessThan(8);
+    sink.broken.add('bad');
+    for (let at = 0; at < 100; at++) {
+      await rig.commit(
+        0,
+        clients.map((client) => message(client, 'bad', String(at))),
+      );
+    }
+    await rig.clock.advance(100);
+    expect(rig.forwarder.status().lanes.filter(({ lastError }) => lastError !== undefined)).toHaveLength(2);
+    // By another set of routes nothing goes to the second partition any more.
+    const map = rig.mapper.map.bind(rig.mapper);
+    rig.mapper.map = (each, ...rest) =>
+      map(second.has(each.clientId) ? { ...each, topic: 'elsewhere' } : each, ...rest);
+    await rig.clock.until(() => parkedOf(rig).length === 1);
+    sink.broken.clear();
+    await rig.clock.until(() => rig.settled && parkedOf(rig).length === 0, 60_000);
+    expect(rig.forwarder.status().topics.every(({ lastError }) => lastError === undefined)).toBe(true);
+    expect(rig.events('topicUnparked')).toHaveLength(1);
+    expectBalanced(rig.logs);
+  });
+
   it('counts what a corrupt entry held, reports it, and goes on with the rest in order', async () => {
     const sink = new Topics();
     const rig = await Rig.started(sink, { options: small });

@@ -208,9 +208,7 @@ describe('a Redis that refuses', () => {
     await admin.replicaof('127.0.0.1', 1);
     try {
       expect(await codeOf(process.store.append(process.request({ frames: 'b' })))).toBe('STORE_READ_ONLY');
-      await expect
-        .poll(() => codeOf(process.reopen()), { timeout: 10_000 })
-        .toMatch(/STORE_READ_ONLY|STORE_OFFLINE/);
+      await expect.poll(() => codeOf(process.reopen()), { timeout: 10_000 }).toMatch(/STORE_READ_ONLY|STORE_OFFLINE/);
     } finally {
       await admin.replicaof('NO', 'ONE');
     }

@@ -6,7 +6,7 @@
 import type { KafkaFault } from '../kafka/sink.ts';
 import { MIN_BYTES } from './dead-letter-record.ts';
 import type { DeadLetterInfo } from './events.ts';
-import type { Refusal } from './lane.ts';
+import type { Refusal } from './lane-host.ts';
 import type { Mapper } from './mapper.ts';
 import type { MappedRecord } from './mapping.ts';
 import type { RecordOwner } from './open-messages.ts';

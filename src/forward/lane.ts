@@ -11,54 +11,14 @@
  * Records leave the queue when they are confirmed, so what is not confirmed is always here, in order.
  */
 import { errorText } from '../errors.ts';
-import { KafkaFault, type Chunk, type KafkaSink, type RecordSlice } from '../kafka/sink.ts';
-import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
-import type { ClusterGate, Probe } from './cluster-gate.ts';
+import { KafkaFault, type Chunk, type RecordSlice } from '../kafka/sink.ts';
+import { backoffMs, type TimerHandle } from './clock.ts';
+import type { Probe } from './cluster-gate.ts';
+import { Cuts } from './cuts.ts';
+import type { LaneHost } from './lane-host.ts';
 import type { MappedRecord } from './mapping.ts';
-import type { ForwardOptions } from './options.ts';
 import { RecordQueue, type RecordTaker, type RecordTest } from './record-queue.ts';
 import { Outcome, type RecordOwner } from './open-messages.ts';
-
-/** What becomes of a record that Kafka will never take. */
-export type Refusal =
-  /** It goes on as a dead letter, elsewhere. */
-  | { readonly kind: 'moved' }
-  /** Another rendering of it takes its place in this lane. */
-  | { readonly kind: 'replaced'; readonly by: MappedRecord }
-  /** It is a dead letter that cannot be made smaller: the topic has to change. It waits here. */
-  | { readonly kind: 'held' };
-
-export interface LaneCounters {
-  /** Chunks that were confirmed. */
-  chunks: number;
-  records: number;
-  /** Calls of send(): chunks and their repeats. */
-  requests: number;
-  retries: number;
-}
-
-/** What a lane needs around it. */
-export interface LaneHost {
-  readonly sink: KafkaSink;
-  readonly options: ForwardOptions;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly gate: ClusterGate;
-  readonly counters: LaneCounters;
-  /** No new chunk is begun. */
-  readonly stopping: boolean;
-  /** The lane has records to send. */
-  laneReady(lane: Lane): void;
-  /** The lane cannot write, or can again (undefined). Told on change only. */
-  laneFault(lane: Lane, fault: KafkaFault | undefined): void;
-  /** A chunk was confirmed. */
-  laneConfirmed(lane: Lane): void;
-  /** A chunk came back unsent, and waits to be sent again. */
-  laneFailed(lane: Lane): void;
-  /** Nothing is in the lane, or nothing of it is on the wire any more. */
-  laneRested(lane: Lane): void;
-  refuse(lane: Lane, record: MappedRecord, owner: RecordOwner, index: number, fault: KafkaFault): Refusal;
-}
 
 export type LaneState = 'idle' | 'sending' | 'waiting' | 'held';
 
@@ -78,8 +38,7 @@ export class Lane implements Probe {
   #sentAt = 0;
   #attempts = 0;
   #timer: TimerHandle | undefined;
-  /** Places where a refused chunk is cut, nearest last, counted from the front of the queue. */
-  #cuts: number[] = [];
+  readonly #cuts = new Cuts();
   #maxBytes: number;
   #fault: KafkaFault | undefined;
   #faultSince = 0;
@@ -150,7 +109,7 @@ export class Lane implements Probe {
    */
   dropLost(): void {
     if (this.#chunk !== undefined && this.#state !== 'sending' && this.#chunkIsLost()) this.#giveUpChunk();
-    this.#cutAfterChunk();
+    this.#cuts.keepUpTo(this.inFlight);
     this.queue.filter(this.inFlight, (_record, owner) => !owner.ownership.lost);
     this.#rest();
     this.#lookAgain();
@@ -167,7 +126,7 @@ export class Lane implements Probe {
       take(record, owner, index);
       return false;
     });
-    if (removed > 0) this.#cutAfterChunk();
+    if (removed > 0) this.#cuts.keepUpTo(this.inFlight);
     // Whether the lane can write again is not known by this: its fault stays until a record gets through.
     this.#clear();
     this.#host.laneRested(this);
@@ -212,8 +171,7 @@ export class Lane implements Probe {
   /** How many records the next chunk takes. 0: none, or the shard of the first one is not certainly ours now. */
   #nextCount(): number {
     const now = this.#host.clock.now();
-    const cut = this.#cuts.at(-1) ?? Infinity;
-    const limit = Math.min(this.queue.length, this.#host.options.chunkMaxRecords, cut);
+    const limit = Math.min(this.queue.length, this.#host.options.chunkMaxRecords, this.#cuts.limit);
     let bytes = 0;
     let lastOwner: RecordOwner | undefined;
     for (let at = 0; at < limit; at++) {
@@ -293,14 +251,17 @@ export class Lane implements Probe {
 
   /** Kafka will not take the first `count` records together. */
   #refused(count: number, fault: KafkaFault): void {
-    const named = fault.records?.filter((index) => index >= 0 && index < count) ?? [];
-    if (count === 1) this.#refuseRecords([0], fault);
-    else if (named.length > 0)
+    if (count === 1) {
+      this.#refuseRecords([0], fault);
+      return;
+    }
+    const named = new Set(fault.records?.filter((index) => index >= 0 && index < count));
+    if (named.size === 0) this.#cuts.halve(count);
+    else
       this.#refuseRecords(
-        [...new Set(named)].sort((a, b) => a - b),
+        [...named].sort((a, b) => a - b),
         fault,
       );
-    else this.#cuts.push(...(this.#cuts.at(-1) === count ? [] : [count]), count >>> 1);
   }
 
   /** These places, ascending, hold records that Kafka will never take. */
@@ -322,7 +283,7 @@ export class Lane implements Probe {
           break;
         case 'held':
           // Alone at the front it can wait without being cut out again at each try.
-          this.#cuts = [at + 1, ...(at > 0 ? [at] : [])];
+          this.#cuts.isolate(at);
           if (at === 0) this.#wait(new KafkaFault('topic', fault.reason, fault.message, { cause: fault }));
           this.#removePlaces(gone);
           return;
@@ -335,15 +296,13 @@ export class Lane implements Probe {
     if (gone.size === 0) return;
     let at = -1;
     this.queue.filter(0, () => !gone.has(++at));
-    this.#cuts = this.#cuts
-      .map((cut) => cut - [...gone].filter((place) => place < cut).length)
-      .filter((cut) => cut > 0);
+    this.#cuts.removed(gone);
   }
 
   /** Removes confirmed records from the front. */
   #remove(count: number): void {
     this.queue.drop(count);
-    if (this.#cuts.length > 0) this.#cuts = this.#cuts.map((cut) => cut - count).filter((cut) => cut > 0);
+    this.#cuts.passed(count);
   }
 
   /** The topic cannot be written now: the same chunk again, later. */
@@ -355,8 +314,10 @@ export class Lane implements Probe {
     const first = this.#fault === undefined;
     this.#fault = fault;
     if (first) this.#host.laneFault(this, fault);
-    const waitMs = backoffMs(this.#attempts, options.retryMinMs, options.retryMaxMs, random);
-    this.#timer = clock.setTimeout(this.#waited, waitMs);
+    if (!this.#host.stopping) {
+      const waitMs = backoffMs(this.#attempts, options.retryMinMs, options.retryMaxMs, random);
+      this.#timer = clock.setTimeout(this.#waited, waitMs);
+    }
     this.#afterWire();
     this.#host.laneFailed(this);
   }
@@ -389,7 +350,7 @@ export class Lane implements Probe {
   /** What was lost while it was on the wire has stayed, for the sake of the others in its chunk. */
   #dropLostInFront(): void {
     if (this.empty || !this.queue.owner(0).ownership.lost) return;
-    this.#cuts = [];
+    this.#cuts.keepUpTo(0);
     this.queue.filter(0, (_record, owner) => !owner.ownership.lost);
   }
 
@@ -437,10 +398,5 @@ export class Lane implements Probe {
   #giveUpChunk(): void {
     if (this.#chunk !== undefined) this.#host.sink.abandon(this.#chunk);
     this.#chunk = undefined;
-  }
-
-  /** Places behind the chunk move: cuts there mean nothing any more. */
-  #cutAfterChunk(): void {
-    this.#cuts = this.#cuts.filter((cut) => cut <= this.inFlight);
   }
 }

@@ -6,7 +6,8 @@
 import type { KafkaFault, KafkaSink } from '../kafka/sink.ts';
 import type { Clock } from './clock.ts';
 import { ClusterGate, type ClusterGateEvents } from './cluster-gate.ts';
-import type { Lane, LaneCounters, Refusal } from './lane.ts';
+import type { LaneCounters, Refusal } from './lane-host.ts';
+import type { Lane } from './lane.ts';
 import type { MappedRecord } from './mapping.ts';
 import type { ForwardOptions } from './options.ts';
 import type { RecordOwner } from './open-messages.ts';
@@ -167,6 +168,8 @@ export class Lanes implements TopicHost {
   }
 
   topicFault(topic: TopicLanes, fault: KafkaFault | undefined): void {
+    // At the end lanes are emptied unsent: that is no recovery.
+    if (this.stopping) return;
     if (fault === undefined) this.#host.events.topicRecovered(topic.name, this.clock.now() - topic.faultSince);
     else this.#host.events.topicFault(topic.name, fault);
     this.#host.writabilityChanged();

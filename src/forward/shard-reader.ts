@@ -14,6 +14,7 @@ import type { ForwardOptions } from './options.ts';
 import type { Ownership } from './ownership.ts';
 import type { Settler } from './settler.ts';
 import { EmptySpan, OpenFrame } from './span.ts';
+import { examine } from './suspect-frame.ts';
 
 export interface ReaderHost {
   /** Makes records of messages from `first` on and queues them. */
@@ -39,8 +40,6 @@ type State = 'waiting' | 'working' | 'reading' | 'checking' | 'stopped';
 /** Work of one turn: then I/O of the whole process has its turn. */
 const TURN_MS = 5;
 const RETRY_MAX_MS = 2_000;
-/** How far to look for the frame behind a corrupt one: more than any frame holds. */
-const LOOK_BEHIND_BYTES = 64 * 1024 * 1024;
 
 export class ShardReader {
   /** The next offset to read. */
@@ -257,15 +256,13 @@ export class ShardReader {
       this.#state = 'checking';
       // What memory holds may be damaged where the store is not.
       this.#tail.drop(this.shard);
-      this.#lookBehind(frame.base).then(
-        ({ frames, head }) => {
+      examine(this.#store, this.shard, frame.base, this.#options.readMaxBytes).then(
+        (suspect) => {
           if (!this.#is('checking')) return;
           this.#answered();
-          this.#takeSuspect(
-            frames.filter((each) => each.base >= frame.base),
-            head,
-            error,
-          );
+          this.#behind = true;
+          if (suspect.frame !== undefined && suspect.corrupt) this.#setAside(suspect.frame, suspect.count, error);
+          this.#work();
         },
         (cause: unknown) => {
           this.#behind = true;
@@ -273,24 +270,6 @@ export class ShardReader {
         },
       );
     }
-  }
-
-  async #lookBehind(base: number): Promise<{ frames: StoredFrame[]; head: number }> {
-    // The head first: every frame up to it is then in what is read.
-    const { head } = await this.#store.stats(this.shard);
-    const frames = await this.#store.read(this.shard, base, this.#options.readMaxBytes);
-    return { frames: frames.length > 1 ? frames : await this.#store.read(this.shard, base, LOOK_BEHIND_BYTES), head };
-  }
-
-  /** The frame that looked corrupt, read again from the store with what lies behind it. */
-  #takeSuspect(frames: StoredFrame[], head: number, error: SluiceError): void {
-    const [frame, behind] = frames;
-    this.#behind = true;
-    if (frame !== undefined && frame.base <= this.next && isCorrupt(frame.bytes)) {
-      const count = behind === undefined ? lastFrameCount(frame, head) : behind.base - frame.base;
-      this.#setAside(frame, count, error);
-    }
-    this.#work();
   }
 
   #setAside(frame: StoredFrame, count: number, error: SluiceError): void {
@@ -378,20 +357,4 @@ export class ShardReader {
       },
     );
   };
-}
-
-function isCorrupt(bytes: Buffer): boolean {
-  try {
-    decodeFrame(bytes);
-    return false;
-  } catch (error) {
-    return isSluiceError(error, 'FRAME_CORRUPT');
-  }
-}
-
-/** Messages of a corrupt frame with nothing behind it: what its header says, if that can be; else all up to the head. */
-function lastFrameCount(frame: StoredFrame, head: number): number {
-  const most = Math.max(1, head - frame.base + 1);
-  const said = frame.bytes.length >= 16 ? frame.bytes.readUInt32LE(12) : 0;
-  return said >= 1 && said <= most ? said : most;
 }

@@ -9,7 +9,8 @@ import { errorText } from '../errors.ts';
 import { KafkaFault } from '../kafka/sink.ts';
 import { backoffMs, type TimerHandle } from './clock.ts';
 import type { Probe } from './cluster-gate.ts';
-import { Lane, type LaneHost } from './lane.ts';
+import type { LaneHost } from './lane-host.ts';
+import { Lane } from './lane.ts';
 import type { MappedRecord } from './mapping.ts';
 import { RecordQueue, type RecordTaker, type RecordTest } from './record-queue.ts';
 import type { RecordOwner } from './open-messages.ts';
@@ -211,6 +212,7 @@ export class TopicLanes implements Probe {
     }
     this.#loadFault = fault;
     this.#tellFault();
+    if (this.#host.stopping) return;
     this.#attempts++;
     const { clock, options, random } = this.#host;
     const waitMs = backoffMs(this.#attempts, options.retryMinMs, options.retryMaxMs, random);

@@ -105,6 +105,23 @@ export class Report implements Heard {
     this.#say('info', 'topic.recovered', `${topic} is written again after ${seconds(faultMs)}`, { topic, faultMs });
   }
 
+  topicParked(shard: number, topic: string): void {
+    const message = `${topic}: records of shard ${shard} are parked, so that other topics go on`;
+    this.#say('warn', 'topic.parked', message, { shard, topic });
+  }
+
+  topicUnparked(shard: number, topic: string): void {
+    this.#say('info', 'topic.unparked', `${topic}: the parked records of shard ${shard} are delivered`, {
+      shard,
+      topic,
+    });
+  }
+
+  parkedCorrupt(shard: number, topic: string, position: number, error: SluiceError): void {
+    const message = `shard ${shard}: a parked entry of ${topic} is corrupt: ${error.message}`;
+    this.#say('error', 'parked.corrupt', message, fields(error, { shard, topic, position }));
+  }
+
   clusterPaused(reason: string, message: string): void {
     this.kafkaError = `${message} (${reason})`;
     this.#say('warn', 'kafka.paused', `Kafka takes nothing, messages are safe in the buffer: ${message}`, {

@@ -11,7 +11,7 @@ import type { Publisher } from '../ingest/admission.ts';
 import { errorText, type SluiceError } from '../errors.ts';
 import type { MqttEvents } from './events.ts';
 import type { AedesBroker, AedesClient, Done, PublishPacket } from './patches/internals.ts';
-import { disconnect, publishAcknowledgement, ReasonCode } from './wire.ts';
+import { disconnect, PUBACK, PUBREC, ReasonCode } from './wire.ts';
 
 /** Where a connection comes from. */
 export interface ConnectionInfo {
@@ -81,6 +81,8 @@ export class Connection {
   /** The will is not sent yet: its delay or its grace runs. */
   willHeld = false;
   #corked = false;
+  /** Not written yet: packet type and flags in bits 16 to 23, packet id below. */
+  readonly #acknowledgements: number[] = [];
   readonly #deliveries: Delivery[] = [];
   #delivering = false;
   #inLoop = false;
@@ -100,7 +102,7 @@ export class Connection {
   /** The publish is durable, or on no route: acknowledges it and hands it to the subscribers. */
   accepted(packet: PublishPacket, duplicate: boolean, done: Done): void {
     if (packet.qos > 0) {
-      this.write(publishAcknowledgement(packet.qos === 1 ? 1 : 2, packet.messageId ?? 0));
+      this.#acknowledge(packet.qos === 1 ? PUBACK : PUBREC, packet.messageId ?? 0);
       this.core.counters.acknowledged++;
     }
     this.pass(packet, duplicate, done);
@@ -112,7 +114,7 @@ export class Connection {
     packet._notAuthorized = true;
     // DUP is a matter between the publisher and us [MQTT-3.3.1-3].
     packet.dup = false;
-    if (duplicate) this.#readOn(done);
+    if (duplicate || (!this.#delivering && this.#nobodyListens(packet))) this.#readOn(done);
     else this.#deliver({ packet, done });
   }
 
@@ -141,12 +143,39 @@ export class Connection {
   write(bytes: Buffer): void {
     const { conn, closed } = this.client;
     if (closed || this.ending || conn.destroyed || !conn.writable) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      conn.cork();
-      process.nextTick(() => this.flush());
-    }
+    this.#cork();
+    this.writeAcknowledgements();
     conn.write(bytes);
+  }
+
+  /** PUBACK (QoS 1) or PUBREC (QoS 2), success ([MQTT-4.3.2-4], [MQTT-4.3.3-8]). Those of one turn go out as one. */
+  #acknowledge(type: number, packetId: number): void {
+    this.#acknowledgements.push((type << 16) | packetId);
+    this.#cork();
+  }
+
+  /** What was acknowledged goes out before what somebody else writes to the socket now. */
+  writeAcknowledgements(): void {
+    const count = this.#acknowledgements.length;
+    if (count === 0) return;
+    const { conn, closed } = this.client;
+    if (!closed && !this.ending && !conn.destroyed && conn.writable) {
+      const bytes = Buffer.allocUnsafe(4 * count);
+      for (let index = 0; index < count; index++) {
+        const acknowledgement = this.#acknowledgements[index] ?? 0;
+        bytes.writeUInt16BE(((acknowledgement >> 16) << 8) | 2, 4 * index);
+        bytes.writeUInt16BE(acknowledgement & 0xffff, 4 * index + 2);
+      }
+      conn.write(bytes);
+    }
+    this.#acknowledgements.length = 0;
+  }
+
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.client.conn.cork();
+    process.nextTick(flush, this);
   }
 
   /** Counts a packet in that sluice answers instead of aedes; the function returned counts it out. */
@@ -160,6 +189,7 @@ export class Connection {
   #end(farewell: Buffer | undefined): void {
     const { client } = this;
     const { conn } = client;
+    this.flush();
     this.ending = true;
     client.pause();
     const close = (): void => client.close();
@@ -176,6 +206,7 @@ export class Connection {
   flush(): void {
     if (!this.#corked) return;
     this.#corked = false;
+    this.writeAcknowledgements();
     this.client.conn.uncork();
   }
 
@@ -183,6 +214,12 @@ export class Connection {
   #readOn(done: Done): void {
     if (!this.client.closed && this.client.conn.writableNeedDrain) this.client.waitForDrain(() => done());
     else done();
+  }
+
+  /** A shorter way past aedes, where nobody listens and nothing is kept: most of what goes to Kafka. */
+  #nobodyListens(packet: PublishPacket): boolean {
+    const { silent } = this.core;
+    return silent !== undefined && !packet.retain && silent(packet.topic, packet.qos);
   }
 
   /** One after another: order among subscribers follows the order of acknowledgements. */
@@ -209,9 +246,8 @@ export class Connection {
   }
 
   #publish(packet: PublishPacket): void {
-    const { aedes, silent } = this.core;
-    // A shorter way past aedes, where nobody listens and nothing is kept: most of what goes to Kafka.
-    if (silent !== undefined && !packet.retain && silent(packet.topic, packet.qos)) {
+    const { aedes } = this.core;
+    if (this.#nobodyListens(packet)) {
       this.#published();
       return;
     }
@@ -231,6 +267,10 @@ export class Connection {
     if (this.#inLoop) this.#finishedInLoop = true;
     else this.#next();
   };
+}
+
+function flush(connection: Connection): void {
+  connection.flush();
 }
 
 const connections = new WeakMap<AedesClient, Connection>();

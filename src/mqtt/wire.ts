@@ -9,10 +9,9 @@ export const ReasonCode = {
   quotaExceeded: 0x97,
 } as const;
 
-/** PUBACK (QoS 1) or PUBREC (QoS 2), success ([MQTT-4.3.2-4], [MQTT-4.3.3-8]). */
-export function publishAcknowledgement(qos: 1 | 2, packetId: number): Buffer {
-  return Buffer.of(qos === 1 ? 0x40 : 0x50, 2, packetId >>> 8, packetId & 0xff);
-}
+/** First bytes of the acknowledgements of a PUBLISH. */
+export const PUBACK = 0x40;
+export const PUBREC = 0x50;
 
 /** PUBCOMP; `reasonCode` only to a client of MQTT 5. */
 export function pubcomp(packetId: number, reasonCode?: number): Buffer {

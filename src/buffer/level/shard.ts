@@ -19,6 +19,7 @@ import {
   rangeOf,
   settleSideKey,
 } from './keys.ts';
+import { RecentKeys } from './recent-keys.ts';
 
 const NO_VALUE = Buffer.alloc(0);
 const ASIDE_MAX_FRAMES = 1_000;
@@ -32,6 +33,7 @@ export class LevelShard {
   readonly log: ShardLog;
   /** Frames set aside, oldest first. */
   readonly #aside: { base: number; bytes: number }[];
+  readonly #recent = new RecentKeys();
 
   private constructor(log: ShardLog, aside: { base: number; bytes: number }[]) {
     this.log = log;
@@ -93,7 +95,9 @@ export class LevelShard {
     for (const { clientId, packetId } of request.qos2Remove) forget(clientId, packetId);
     const base = this.log.applyAppend(appender, request);
     if (request.frame !== undefined) {
-      writes.push({ type: 'put', key: frameKey(shard, base, request.count), value: request.frame });
+      const key = frameKey(shard, base, request.count);
+      this.#recent.add(base, key);
+      writes.push({ type: 'put', key, value: request.frame });
       writes.push(this.appendSide());
     }
     return { base, writes };
@@ -105,9 +109,14 @@ export class LevelShard {
     const writes: Write[] = [];
     const trimmed = Math.min(change.trimmed ?? 0, Math.max(settle.released, change.released ?? 0) + 1);
     if (trimmed > settle.trimmed) {
-      // From where the last one ended: what lies before is tombstones.
-      const range = { gte: frameKey(shard, settle.trimmed), lt: frameKey(shard, trimmed) };
-      for await (const key of db.keys(range)) writes.push({ type: 'del', key });
+      const recent = this.#recent.take(settle.trimmed, trimmed);
+      if (recent !== undefined) {
+        for (const key of recent) writes.push({ type: 'del', key });
+      } else {
+        // From where the last one ended: what lies before is tombstones.
+        const range = { gte: frameKey(shard, settle.trimmed), lt: frameKey(shard, trimmed) };
+        for await (const key of db.keys(range)) writes.push({ type: 'del', key });
+      }
     }
     const unparked: number[] = [];
     for (const { topic, upTo } of change.unpark ?? []) {

@@ -1,4 +1,5 @@
 /** The MQTT broker: aedes with admission in front of every publish, and sessions that outlive the process. */
+import './patches/quiet-debug.ts';
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
@@ -11,6 +12,7 @@ import {
   type ConnectionInfo,
   type MqttCounters,
 } from './connection.ts';
+import { packetProperties } from './inbound.ts';
 import type { MqttEvents } from './events.ts';
 import { hearBroker, hearClient } from './patches/barrier.ts';
 import {
@@ -51,11 +53,15 @@ export interface MqttBrokerOptions {
   readonly willSweepMs?: number;
 }
 
+/** What the server itself publishes. */
+export type OutboundMessage = Pick<Message, 'topic' | 'payload' | 'qos' | 'retain'> &
+  Partial<Pick<Message, 'properties'>>;
+
 export interface MqttBroker {
   /** Takes a connection from a listener; what is read from the stream is MQTT from the first byte. */
   handle(stream: Duplex, info: ConnectionInfo): void;
   /** To MQTT subscribers, retained where asked. The caller has admitted the message: this does not put it into the buffer. */
-  publish(message: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain'>): Promise<void>;
+  publish(message: OutboundMessage): Promise<void>;
   /** Stops reading: nothing more is admitted, what is admitted can still be acknowledged. */
   stopReading(): void;
   /** Ends every connection for our reasons: wills are held, and clients of MQTT 5 told why. */
@@ -73,9 +79,15 @@ export interface MqttBroker {
 const TOPIC_ALIASES = 32;
 const CLOSE_TIMEOUT_MS = 2_000;
 
+/** Takes the sessions over: they are closed with the broker, also where it does not come up. */
 export async function createBroker(options: MqttBrokerOptions): Promise<MqttBroker> {
   const broker = new Broker(options);
-  await broker.listen();
+  try {
+    await broker.listen();
+  } catch (error) {
+    await options.sessions.close().catch(() => undefined);
+    throw error;
+  }
   return broker;
 }
 
@@ -173,11 +185,12 @@ class Broker implements MqttBroker {
     stream.once('close', () => this.#closed(connection));
   }
 
-  publish(message: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain'>): Promise<void> {
+  publish(message: OutboundMessage): Promise<void> {
     const { topic, payload, qos, retain } = message;
+    const properties = message.properties === undefined ? {} : { properties: packetProperties(message.properties) };
     return new Promise((resolve, reject) => {
       const done: Done = (error) => (error ? reject(error) : resolve());
-      this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, null, done);
+      this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false, ...properties }, null, done);
     });
   }
 

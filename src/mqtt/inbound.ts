@@ -1,4 +1,4 @@
-/** From an MQTT packet to the message that flows. */
+/** From an MQTT packet to the message that flows, and its properties back. */
 import type { Message, MessageProperties, Origin } from '../message.ts';
 import type { PacketProperties } from './patches/internals.ts';
 
@@ -53,6 +53,16 @@ function userProperties(from: unknown): [string, string][] | undefined {
     }
   }
   return pairs.length > 0 ? pairs : undefined;
+}
+
+/** Properties of a message as mqtt-packet writes them. */
+export function packetProperties(from: MessageProperties): PacketProperties {
+  const { userProperties: pairs, ...to } = from;
+  if (pairs === undefined) return to;
+  // Without a prototype: names come from clients.
+  const byName = Object.create(null) as Record<string, string[]>;
+  for (const [name, value] of pairs) (byName[name] ??= []).push(value);
+  return { ...to, userProperties: byName };
 }
 
 let turn = 0;

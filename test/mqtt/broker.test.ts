@@ -229,6 +229,32 @@ describe('messages', () => {
     expect(test.store.log[0]?.properties).toBeUndefined();
   });
 
+  it('of the server carry their properties to subscribers', async () => {
+    const test = await start();
+    const client = await raw(test, { version: 5 });
+    client.send({ cmd: 'subscribe', messageId: 9, subscriptions: [{ topic: 'out', qos: 1 }] });
+    await client.until('suback');
+    const userProperties = [
+      ['a', '1'],
+      ['a', '2'],
+      ['__proto__', '3'],
+    ] as const;
+    await test.broker.publish({
+      topic: 'out',
+      payload: Buffer.from('x'),
+      qos: 1,
+      retain: false,
+      properties: { contentType: 'text/plain', messageExpiryInterval: 60, userProperties },
+    });
+    await client.until('publish');
+    const { properties } = client.of('publish')[0] ?? {};
+    expect(properties).toMatchObject({ contentType: 'text/plain', messageExpiryInterval: 60 });
+    expect(Object.entries(properties?.userProperties ?? {})).toEqual([
+      ['a', ['1', '2']],
+      ['__proto__', '3'],
+    ]);
+  });
+
   it('of the server reach subscribers, also under $SYS/', async () => {
     const test = await start();
     const client = await raw(test);

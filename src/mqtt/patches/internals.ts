@@ -42,6 +42,8 @@ export interface Subscription {
 
 export interface AnyPacket {
   cmd: string;
+  topic?: string;
+  qos?: number;
   length?: number;
   messageId?: number;
   properties?: PacketProperties;

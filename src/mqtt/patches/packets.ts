@@ -9,8 +9,9 @@
  */
 import type { SluiceError } from '../../errors.ts';
 import type { Connection, ReleaseWaiter } from '../connection.ts';
+import { packetFault } from '../packet-check.ts';
 import { connackRefused, disconnect, pubcomp, ReasonCode, suback } from '../wire.ts';
-import type { AnyPacket, PacketProperties, Subscription } from './internals.ts';
+import type { AnyPacket, Subscription } from './internals.ts';
 
 /** Packets that a client may send before it has its CONNACK [MQTT-3.1.4-5]. */
 const EARLY_MAX = 42;
@@ -26,8 +27,9 @@ export function interceptPackets(connection: Connection): void {
 
   const pass = (packet: AnyPacket): void => {
     if (connection.ending) return;
-    if (givenTwice(packet)) {
-      protocolError(connection, packet, 'a property is given twice');
+    const fault = packetFault(packet);
+    if (fault !== undefined) {
+      protocolError(connection, packet, fault);
     } else if (packet.cmd === 'pubrel' && client.connected) {
       release(connection, packet.messageId ?? 0);
     } else if (packet.cmd === 'subscribe' && client.connected && (packet.subscriptions?.length ?? 0) > 1) {
@@ -64,25 +66,12 @@ export function interceptPackets(connection: Connection): void {
   });
 }
 
-/** [MQTT-3.1.4-1] and the like: it is a Protocol Error to include a property more than once (MQTT 5.0 §3.1.2.11 ff.). */
-function givenTwice(packet: AnyPacket): boolean {
-  return repeated(packet.properties) || (packet.will !== undefined && repeated(packet.will.properties));
-}
-
-function repeated(properties: PacketProperties | undefined): boolean {
-  if (properties === undefined) return false;
-  for (const name in properties) {
-    if (Array.isArray(properties[name])) return true;
-  }
-  return false;
-}
-
 function protocolError(connection: Connection, packet: AnyPacket, what: string): void {
   const { client, core, info } = connection;
   core.events.connectionFailed(client.id ?? '', info.remoteAddress, new Error(`${packet.cmd}: ${what}`));
-  connection.reject(
-    packet.cmd === 'connect' ? connackRefused(ReasonCode.protocolError) : disconnect(ReasonCode.protocolError),
-  );
+  const version = packet.cmd === 'connect' ? packet.protocolVersion : client.version;
+  const refusal = packet.cmd === 'connect' ? connackRefused : disconnect;
+  connection.reject(version === 5 ? refusal(ReasonCode.protocolError) : undefined);
 }
 
 /** PUBCOMP follows the commit that forgets the packet id [MQTT-4.3.3-2]; without it the client sends PUBREL again. */

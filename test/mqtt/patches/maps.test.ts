@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { LocalEmitter } from '../../../src/mqtt/local-emitter.ts';
 import { openSessions } from '../../../src/mqtt/sessions.ts';
 import { eventually } from '../../support/eventually.ts';
 import { raw, start } from '../support/harness.ts';
@@ -46,7 +45,7 @@ describe.each([4, 5] as const)('names that objects have of themselves, MQTT vers
     client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: name, qos: 1, ...once }] });
     await client.until('publish');
     client.destroy();
-    await eventually(() => (sessions.emitter as LocalEmitter).silent(name));
+    await eventually(() => sessions.emitter.silent(name));
   });
 
   it.each(names)('%s is a user property like any other', async (name) => {

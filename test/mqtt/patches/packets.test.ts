@@ -1,3 +1,4 @@
+import mqttPacket from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { answers, raw, rawOpen, start } from '../support/harness.ts';
@@ -270,5 +271,56 @@ describe('a property given twice', () => {
     expect(client.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x82]);
     expect(answers(client)).toHaveLength(1);
     await raw(test, { clientId: 'canary' }).then((canary) => canary.ping());
+  });
+});
+
+describe.each(versions)('what is no message, MQTT version %i,', (version) => {
+  it.each([
+    ['a will to a topic filter', { topic: 'a/#', qos: 1 }],
+    ['a will to an empty topic', { topic: '', qos: 1 }],
+  ] as const)('%s refuses the connection', async (_what, will) => {
+    const test = await start();
+    const client = await rawOpen(test, version);
+    // mqtt-packet does not write an empty topic: it is put in afterwards.
+    const connect = mqttPacket.generate(
+      {
+        cmd: 'connect',
+        protocolId: 'MQTT',
+        protocolVersion: version,
+        clientId: 'c',
+        clean: true,
+        will: { payload: Buffer.from('x'), retain: false, ...will, topic: will.topic === '' ? '#' : will.topic },
+      },
+      { protocolVersion: version },
+    );
+    if (will.topic === '') {
+      const at = connect.lastIndexOf('#');
+      client.write(
+        Buffer.concat([
+          Buffer.of(0x10, connect[1]! - 1),
+          connect.subarray(2, at - 1),
+          Buffer.of(0),
+          connect.subarray(at + 1),
+        ]),
+      );
+    } else {
+      client.write(connect);
+    }
+    await client.untilClosed();
+    expect(client.of('connack').map(({ reasonCode }) => reasonCode)).toEqual(version === 5 ? [0x82] : []);
+    expect(test.store.log).toEqual([]);
+  });
+
+  it.each([
+    ['U+0000 in a topic', 'r/\0', 1],
+    ['packet identifier 0', 'r/a', 0],
+  ])('%s closes the connection, and nothing of it is stored', async (_what, topic, id) => {
+    const test = await start();
+    const client = await raw(test, { version });
+    const end = version === 5 ? [0, 0x78] : [0x78];
+    client.write([0x32, 2 + topic.length + 2 + end.length, 0, topic.length], Buffer.from(topic), [0, id, ...end]);
+    await client.untilClosed();
+    expect(test.store.log).toEqual([]);
+    expect(test.failed).toHaveLength(1);
   });
 });

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { LocalEmitter } from '../../../src/mqtt/local-emitter.ts';
 import { openSessions } from '../../../src/mqtt/sessions.ts';
 import { eventually } from '../../support/eventually.ts';
 import { raw, start } from '../support/harness.ts';
@@ -18,7 +17,7 @@ describe('taking over a client id', () => {
 
   it('leaves the successor alone when the connection before it ends late', async () => {
     const sessions = await openSessions({ store: 'memory' }, () => undefined);
-    const emitter = sessions.emitter as LocalEmitter;
+    const emitter = sessions.emitter;
     const removeListener = emitter.removeListener.bind(emitter);
     // As over Redis: aedes waits for each unsubscription before it removes a client that is gone.
     const removals: (() => void)[] = [];

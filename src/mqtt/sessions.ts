@@ -20,7 +20,7 @@ export interface Sessions {
   readonly persistence: GuardedPersistence;
   readonly emitter: LocalEmitter;
   readonly wills: WillStore;
-  /** true: certainly nobody is to be told of a message on this topic. Absent where other processes may have subscribers. */
+  /** true: certainly nobody is to be told of a message on this topic. Absent where that is not known at once. */
   readonly silent?: (topic: string, qos: number) => boolean;
   /** After the broker, which closes the emitter. */
   close(): Promise<void>;
@@ -88,11 +88,13 @@ async function openRedisSessions(url: string, namespace: string, fault: SessionF
       cause: error,
     });
   });
+  const { emitter } = parts;
   const persistence = new GuardedPersistence(parts.persistence, TIMEOUT_MS, fault);
   return {
     persistence,
-    emitter: parts.emitter,
+    emitter,
     wills: parts.wills,
+    silent: (topic, qos) => emitter.alone && emitter.silent(topic) && (qos === 0 || parts.persistence.unmatched(topic)),
     close: async () => parts.disconnect(),
   };
 }

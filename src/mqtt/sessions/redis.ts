@@ -3,18 +3,11 @@
  * processes. Keys and channel carry the namespace.
  */
 import { randomUUID } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { Redis } from 'ioredis';
-import type { InnerPersistence, QueuedPacket } from './inner.ts';
+import type { QueuedPacket } from './inner.ts';
 import { RedisEmitter } from './redis-emitter.ts';
+import { RedisSessions } from './redis-sessions.ts';
 import { decodeWill, encodeWill, type StoredWill, type WillStore } from './will-store.ts';
-
-const require = createRequire(import.meta.url);
-
-const AsyncRedisPersistence = require('aedes-persistence-redis/asyncPersistence.js') as new (options: {
-  conn: Redis;
-  packetTTL: (packet: QueuedPacket) => number;
-}) => InnerPersistence;
 
 /** A queued message nobody fetched for this long is void: sessions of MQTT 3.1.1 never end by themselves. */
 const QUEUED_MAX_SECONDS = 7 * 24 * 3600;
@@ -43,7 +36,7 @@ function connect(options: RedisSessionOptions, name: string, keyPrefix: string, 
 }
 
 export interface RedisSessionParts {
-  readonly persistence: InnerPersistence;
+  readonly persistence: RedisSessions;
   readonly emitter: RedisEmitter;
   readonly wills: WillStore;
   disconnect(): void;
@@ -67,7 +60,7 @@ export async function openRedis(options: RedisSessionOptions): Promise<RedisSess
     throw error;
   }
   return {
-    persistence: new AsyncRedisPersistence({ conn: store, packetTTL: secondsToKeep }),
+    persistence: new RedisSessions({ conn: store, packetTTL: secondsToKeep }),
     emitter,
     wills: new RedisWillStore(store),
     disconnect,

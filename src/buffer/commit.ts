@@ -147,15 +147,6 @@ export class GroupCommit {
     return this.#state === 'holding' && this.#error?.code === 'STORE_FULL';
   }
 
-  get error(): SluiceError | undefined {
-    return this.#error;
-  }
-
-  /** Bytes the shard held after the last append of this process. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Commits a message. `qos2PacketId` is remembered in the same commit. */
   append(message: Message, waiter: CommitWaiter, qos2PacketId?: number): void {
     if (message.qos === 0 && this.full) {
@@ -207,11 +198,6 @@ export class GroupCommit {
   barrier(waiter: CommitWaiter): void {
     this.#pending.messages.push(-1);
     this.#push(waiter);
-  }
-
-  /** Bytes were released: a full shard may take appends again. */
-  spaceFreed(): void {
-    if (this.full) this.#schedule();
   }
 
   /** Resolves once nothing waits or is in flight (a refused message waits no longer). */

@@ -25,7 +25,7 @@ export interface IngestOptions {
 
 export class Ingest {
   readonly #commits: readonly GroupCommit[];
-  #router: Router;
+  readonly #router: Router;
   readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, qos2Duplicates: 0 };
 
   constructor(options: IngestOptions) {
@@ -73,10 +73,6 @@ export class Ingest {
   forgetQos2(publisher: Publisher, waiter: CommitWaiter): void {
     publisher.qos2.clear();
     this.#commit(publisher).clearQos2(publisher.clientId, waiter);
-  }
-
-  replaceRouter(router: Router): void {
-    this.#router = router;
   }
 
   /** Broker topics are the broker's own. Access rules have their place here. */

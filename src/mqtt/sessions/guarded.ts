@@ -10,6 +10,7 @@
 import { Readable } from 'node:stream';
 import { errorText } from '../../errors.ts';
 import type { AedesBroker, AedesClient, Subscription, WillPacket } from '../patches/internals.ts';
+import { hiddenFromDedupe } from '../patches/maps.ts';
 import { Deadline } from './deadline.ts';
 import type { ClientRef, InnerPersistence, MatchedSubscription, QueuedPacket } from './inner.ts';
 
@@ -52,8 +53,8 @@ export class GuardedPersistence {
 
   // What an answer depends on.
 
-  subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
-    return this.#needed('read a session', () => this.inner.subscriptionsByClient(client));
+  async subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
+    return hiddenFromDedupe(await this.#needed('read a session', () => this.inner.subscriptionsByClient(client)));
   }
 
   cleanSubscriptions(client: ClientRef): Promise<unknown> {
@@ -175,15 +176,23 @@ export class GuardedPersistence {
     const fault = this.#fault;
     const deadline = this.#deadline;
     async function* read(): AsyncIterable<QueuedPacket> {
+      let iterator: AsyncIterator<QueuedPacket> | undefined;
       try {
-        const iterator = open()[Symbol.asyncIterator]();
         for (;;) {
-          const next = await deadline.bound(Promise.resolve(iterator.next()));
+          let next: IteratorResult<QueuedPacket>;
+          try {
+            iterator ??= open()[Symbol.asyncIterator]();
+            next = await deadline.bound(iterator.next());
+          } catch (error) {
+            fault(`session store: ${operation}`, error);
+            return;
+          }
           if (next.done === true) return;
+          // Where the client goes away meanwhile, that is no fault of the store.
           yield next.value;
         }
-      } catch (error) {
-        fault(`session store: ${operation}`, error);
+      } finally {
+        iterator?.return?.().catch(() => undefined);
       }
     }
     return Readable.from(read());

@@ -48,6 +48,22 @@ describe.each([4, 5] as const)('names that objects have of themselves, MQTT vers
     await eventually(() => sessions.emitter.silent(name));
   });
 
+  it.each(names)('%s is one of the filters that a session is resumed with', async (name) => {
+    const test = await start();
+    const session = { version, clean: false, properties: { sessionExpiryInterval: 60 } };
+    const client = await raw(test, session);
+    const subscriptions = ['a', name, '1'].map((topic) => ({ topic, qos: 1 as const }));
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    await client.until('suback');
+    client.destroy();
+    await eventually(() => test.broker.clients().total === 0);
+    const again = await raw(test, session);
+    for (const [index, topic] of ['1', name, 'a'].entries()) again.publish(topic, topic, 1, index + 1);
+    await again.until('publish', 3);
+    expect(again.of('publish').map(({ topic }) => topic)).toEqual(['1', name, 'a']);
+    expect(test.faults).toEqual([]);
+  });
+
   it.each(names)('%s is a user property like any other', async (name) => {
     if (version === 4) return;
     const test = await start();

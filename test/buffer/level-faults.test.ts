@@ -252,7 +252,10 @@ describe('a disk that is full', () => {
       () => false,
     );
     // Only root may mount; the failing disk above shows the same without the system's part in it.
-    if (!mounted) return skip('cannot mount a tmpfs');
+    if (!mounted) {
+      console.log('skipped: a tmpfs cannot be mounted here');
+      return skip('cannot mount a tmpfs');
+    }
     try {
       const ballast = path.join(disk, 'ballast');
       await writeFile(ballast, Buffer.alloc(8 * 1024 * 1024));
@@ -283,7 +286,10 @@ describe('a disk that is full', () => {
   });
 
   it('with no right to write in the directory is the same', async ({ skip }) => {
-    if (process.getuid?.() === 0) return skip('root may write everywhere');
+    if (process.getuid?.() === 0) {
+      console.log('skipped: root may write everywhere');
+      return skip('root may write everywhere');
+    }
     const started = await start();
     await started.append('a');
     await started.store.close();

@@ -10,7 +10,6 @@ storeConformance('memory', async () => {
     await Promise.all(opened.splice(0).map((store) => store.close()));
   };
   return {
-    shared: true,
     makeStore: ({ shards = 2, maxBytes = 1e9 } = {}) => {
       const store = new MemoryStore({ shards, maxBytes, logs });
       opened.push(store);

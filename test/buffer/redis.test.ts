@@ -49,7 +49,6 @@ storeConformance('redis', async () => {
     await Promise.all(opened.splice(0).map((store) => store.close()));
   };
   return {
-    shared: true,
     makeStore: ({ shards = 2, maxBytes = 1e9 } = {}) => {
       const store = new RedisStore({ url: redis.url, namespace, shards, maxBytes, commandTimeoutMs: 2_000 });
       opened.push(store);

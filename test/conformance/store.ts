@@ -17,8 +17,6 @@ import type {
 export interface StoreHarness {
   /** A store on this harness's data, not open yet. The harness closes what is left open. */
   makeStore(options?: { shards?: number; maxBytes?: number }): BufferStore;
-  /** Several stores may be open at once. */
-  readonly shared: boolean;
   /** Ends everything that is open as a crash would, and makes the data ready to be opened again. */
   crash(): Promise<void>;
   /** Keeps a copy of the data; the function puts it back, in place of what is there then. Nothing is open at either time. */
@@ -114,7 +112,12 @@ export async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | 'no
 
 const committed = (base: number): unknown => expect.objectContaining({ kind: 'committed', base }) as unknown;
 
-export function storeConformance(name: string, makeHarness: () => Promise<StoreHarness>): void {
+/** `shared`: several processes may use the store at once; the embedded one has nothing to show there. */
+export function storeConformance(
+  name: string,
+  makeHarness: () => Promise<StoreHarness>,
+  { shared }: { shared: boolean } = { shared: true },
+): void {
   describe(`${name} as a buffer store`, () => {
     let harness: StoreHarness;
 
@@ -862,17 +865,16 @@ export function storeConformance(name: string, makeHarness: () => Promise<StoreH
       });
     });
 
-    sharedConformance(() => harness);
+    if (shared) sharedConformance(() => harness);
   });
 }
 
-/** What several processes on one store see of each other; skipped for an embedded store. */
+/** What several processes on one store see of each other. */
 function sharedConformance(current: () => StoreHarness): void {
   describe('shared by several processes', () => {
     let harness: StoreHarness;
-    beforeEach(({ skip }) => {
+    beforeEach(() => {
       harness = current();
-      if (!harness.shared) skip();
     });
 
     const start = (events?: StoreEvents): Promise<TestProcess> => new TestProcess(harness.makeStore()).open(events);

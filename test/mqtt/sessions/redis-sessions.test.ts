@@ -168,4 +168,26 @@ describe('a process whose sessions are in Redis', () => {
     const device = await raw(a.test, { ...session, clientId: 'device' });
     await device.until('publish');
   });
+
+  it('finds out again who is there after Redis was away', async () => {
+    const own = await startRedis();
+    afterTest(() => own.stop());
+    const a = await processOf('away', own.url);
+    await eventually(() => a.silent('r/1', 1));
+    // While Redis is away nobody can connect.
+    const sender = await a.test.connect();
+    await own.stop();
+    await sender.publishAsync('r/1', 'without Redis', { qos: 1 });
+    await own.start();
+    await eventually(() => a.silent('r/1', 1));
+    const b = await processOf('away', own.url);
+    await eventually(() => !a.silent('r/1', 1));
+    const subscriber = await subscribe(b, 'subscriber', [{ topic: 'r/#', qos: 0 }]);
+    await eventually(async () => {
+      await sender.publishAsync('r/1', 'across', { qos: 1 });
+      return subscriber.of('publish').length > 0;
+    });
+    await b.sessions.close();
+    await eventually(() => a.silent('r/1', 1));
+  });
 });

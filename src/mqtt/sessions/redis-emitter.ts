@@ -8,8 +8,12 @@
  * - As long as there is no other process nothing is sent at all. PUBLISH answers how many it reached; aedes' heartbeat asks
  *   often enough. A process that comes says hello, and accepts clients once all others have bidden it welcome:
  *
- *     alone ──hello of another, or PUBLISH reached more than us──> together ──PUBLISH reached us only──> alone
+ *     alone ──hello of another, or any doubt──> together ──PUBLISH reached one, and that was us──> alone
+ *
+ * In doubt is whose connection was lost, who got no answer, and who has not asked for long. The one that PUBLISH reached may
+ * be another, when our own subscription is lost: it was us if that connection answers after it and was there before it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { LocalEmitter, type EmittedPacket } from '../local-emitter.ts';
 import { BusKind, BusWriter, readBusFrame, signal, type BusPacket } from './bus-frame.ts';
@@ -18,6 +22,10 @@ import { BusKind, BusWriter, readBusFrame, signal, type BusPacket } from './bus-
 const PENDING_MAX_BYTES = 16 * 2 ** 20;
 /** How long to wait for the welcome of processes that may be gone. */
 const WELCOME_TIMEOUT_MS = 1_000;
+/** Between two attempts to say hello after a connection was lost. */
+const REJOIN_MS = 100;
+/** How long one answer is believed: more than twice the interval of heartbeats. */
+const ALONE_FOR_MS = 15_000;
 
 export class RedisEmitter extends LocalEmitter {
   readonly #publisher: Redis;
@@ -27,7 +35,12 @@ export class RedisEmitter extends LocalEmitter {
   readonly #report: (where: string, error: unknown) => void;
   readonly #writer: BusWriter;
   readonly #wanted = (topic: string): boolean => !this.silent(topic);
-  #alone = false;
+  #aloneUntil = 0;
+  /** How often the subscription was lost. */
+  #losses = 0;
+  #rejoining = false;
+  /** That the last PUBLISH which reached one has reached us. */
+  #proof: Promise<void> = Promise.resolve();
   #scheduled = false;
   #sending = false;
   #failing = false;
@@ -55,18 +68,23 @@ export class RedisEmitter extends LocalEmitter {
 
   /** No other process of this namespace is there. */
   get alone(): boolean {
-    return this.#alone;
+    return performance.now() < this.#aloneUntil;
   }
 
   async join(): Promise<void> {
     this.#subscriber.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#received(frame));
+    this.#subscriber.on('close', () => {
+      this.#losses++;
+      this.#aloneUntil = 0;
+    });
+    this.#publisher.on('close', () => (this.#aloneUntil = 0));
     await this.#subscriber.subscribe(this.#channel);
     await this.#sayHello();
     this.#subscriber.on('ready', () => void this.#rejoin());
   }
 
   override emit(packet: EmittedPacket, done?: (error?: Error) => void): this {
-    if (!this.closed && (!this.#alone || isHeartbeat(packet.topic))) this.#send(packet as BusPacket);
+    if (!this.closed && (!this.alone || isHeartbeat(packet.topic))) this.#send(packet as BusPacket);
     return super.emit(packet, done);
   }
 
@@ -102,27 +120,51 @@ export class RedisEmitter extends LocalEmitter {
 
   /** How many other processes it reached. */
   async #tell(frame: Buffer): Promise<number> {
-    const heard = this.#heard;
-    const others = (await this.#publisher.publish(this.#channel, frame)) - 1;
-    // Who has come since then has been heard: the answer is older than that.
-    if (others > 0) this.#alone = false;
-    else if (heard === this.#heard) this.#alone = true;
-    return others;
+    const [heard, losses, asked] = [this.#heard, this.#losses, performance.now()];
+    const reached = await this.#publisher.publish(this.#channel, frame).catch((error: unknown) => {
+      this.#aloneUntil = 0;
+      throw error;
+    });
+    if (reached === 1) this.#proof = this.#prove(heard, losses, asked);
+    else this.#aloneUntil = 0;
+    return Math.max(0, reached - 1);
   }
 
-  /** After the connection was lost ioredis subscribes again; others may have thought us gone meanwhile. */
-  async #rejoin(): Promise<void> {
+  async #prove(heard: number, losses: number, asked: number): Promise<void> {
     try {
-      await this.#subscriber.subscribe(this.#channel);
-      await this.#sayHello();
-    } catch (error) {
-      this.#report('redis emitter', error);
+      await this.#subscriber.ping();
+    } catch {
+      return; // The connection was lost, which has told us all there is to know.
     }
+    // Who has come since then has been heard: the answer is older than that.
+    if (heard === this.#heard && losses === this.#losses) this.#aloneUntil = asked + ALONE_FOR_MS;
+    else this.#aloneUntil = 0;
+  }
+
+  /** After the connection was lost ioredis subscribes again; others may have come, or thought us gone, meanwhile. */
+  async #rejoin(): Promise<void> {
+    if (this.#rejoining) return;
+    this.#rejoining = true;
+    let [told, losses] = [false, -1];
+    while (losses !== this.#losses && !this.closed && this.#subscriber.status !== 'end') {
+      const now = this.#losses;
+      try {
+        await this.#subscriber.subscribe(this.#channel);
+        await this.#sayHello();
+        losses = now;
+      } catch (error) {
+        if (!told) this.#report('redis emitter', error);
+        told = true;
+        await sleep(REJOIN_MS, undefined, { ref: false });
+      }
+    }
+    this.#rejoining = false;
   }
 
   async #sayHello(): Promise<void> {
     this.#welcomes = 0;
     const others = await this.#tell(signal(BusKind.hello, this.#id));
+    if (others === 0) await Promise.race([this.#proof, sleep(WELCOME_TIMEOUT_MS, undefined, { ref: false })]);
     if (this.#welcomes >= others) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, WELCOME_TIMEOUT_MS);
@@ -141,7 +183,7 @@ export class RedisEmitter extends LocalEmitter {
       const { kind, sender, packets } = readBusFrame(bytes, this.#wanted);
       if (sender === this.#id) return;
       this.#heard++;
-      this.#alone = false;
+      this.#aloneUntil = 0;
       for (const packet of packets) super.emit(packet);
       if (kind === BusKind.hello) {
         this.#publisher.publish(this.#channel, signal(BusKind.welcome, this.#id)).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { cp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ITopicMetadata } from 'kafkajs';
+import type { ITopicMetadata, PartitionMetadata } from 'kafkajs';
 import { consume } from '../support/kcat.ts';
 import type { Random } from '../support/random.ts';
 import type { ServiceProcess } from '../support/services.ts';
@@ -76,8 +76,23 @@ export function actionFor(world: World, fault: Fault, random: Random): Action {
       return { begin: () => moveLeaders(world), end: nothing };
     case 'too few replicas':
       return {
-        begin: () => world.setTopicConfig({ 'min.insync.replicas': world.kafka.nodes.length + 1 }),
-        end: () => world.setTopicConfig({}),
+        begin: async () => {
+          await world.kafka.nodes.at(-1)!.kill();
+          // The others notice when its session has ended.
+          await eventually(
+            async () =>
+              (await topicMetadata(world)).partitions.every(({ isr }) => isr.length < world.kafka.nodes.length),
+            30_000,
+            'the dead node is still counted as in sync',
+          );
+          // One node less is no fault by itself: what comes now is.
+          await eventually(() => world.delivers(), 60_000, 'sluice does not deliver with one node less');
+          await world.setTopicConfig({ 'min.insync.replicas': world.kafka.nodes.length });
+        },
+        end: async () => {
+          await world.kafka.nodes.at(-1)!.start();
+          await world.setTopicConfig({});
+        },
       };
     case 'topic deleted':
       return { begin: () => deleteTopic(world), end: () => createTopicAgain(world) };
@@ -221,32 +236,37 @@ async function topicMetadata(world: World): Promise<ITopicMetadata> {
   return topic;
 }
 
-/** Out of the replicas goes the leader, and in comes one that was not there, or all of them where none was missing. */
+/** Out of the replicas goes the leader, so that another one must lead, and back in as the last. */
 async function moveLeaders(world: World): Promise<void> {
   const ids = world.kafka.nodes.map(({ id }) => id);
   const { partitions } = await topicMetadata(world);
-  const leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
-  await world.kafka.admin((admin) =>
-    admin.alterPartitionReassignments({
-      topics: [
-        {
-          topic: world.topic,
-          partitionAssignment: partitions.map(({ partitionId, leader }) => ({
-            partition: partitionId,
-            replicas: ids.filter((id) => id !== leader),
-          })),
-        },
-      ],
-    }),
-  );
-  await eventually(
-    async () =>
-      (await topicMetadata(world)).partitions.every(
-        ({ partitionId, leader }) => leader >= 0 && leader !== leaders.get(partitionId),
-      ),
-    30_000,
-    'the leaders did not move',
-  );
+  const assign = (replicasOf: (leader: number) => number[]): Promise<void> =>
+    world.kafka.admin(async (admin) => {
+      const partitionAssignment = partitions.map(({ partitionId, leader }) => ({
+        partition: partitionId,
+        replicas: replicasOf(leader),
+      }));
+      await admin.alterPartitionReassignments({ topics: [{ topic: world.topic, partitionAssignment }] });
+    });
+  const became = (
+    check: (now: PartitionMetadata, before: PartitionMetadata) => boolean,
+    complaint: string,
+  ): Promise<void> =>
+    eventually(
+      async () =>
+        (await topicMetadata(world)).partitions.every((now) =>
+          check(
+            now,
+            partitions.find(({ partitionId }) => partitionId === now.partitionId)!,
+          ),
+        ),
+      30_000,
+      complaint,
+    );
+  await assign((leader) => ids.filter((id) => id !== leader));
+  await became((now, before) => now.leader >= 0 && now.leader !== before.leader, 'the leaders did not move');
+  await assign((leader) => [...ids.filter((id) => id !== leader), leader]);
+  await became(({ isr }) => isr.length === ids.length, 'the replicas did not catch up');
 }
 
 async function deleteTopic(world: World): Promise<void> {
@@ -283,10 +303,12 @@ async function expireDeadLetters(world: World): Promise<void> {
   world.kept.deadLetters.push(...records);
   const last = records.at(-1);
   if (last === undefined) return;
-  await world.kafka.admin((admin) =>
-    admin.deleteTopicRecords({
+  await world.kafka.admin(async (admin) => {
+    // kafkajs asks the leader, and must have learned of it.
+    await admin.fetchTopicOffsets(world.deadLetterTopic);
+    await admin.deleteTopicRecords({
       topic: world.deadLetterTopic,
       partitions: [{ partition: last.partition, offset: String(last.offset + 1) }],
-    }),
-  );
+    });
+  });
 }

@@ -59,7 +59,7 @@ export async function campaign(options: CampaignOptions, progress: Progress): Pr
   const results: Result[] = [];
   const play = async (scenario: Scenario, place: string, size: number): Promise<void> => {
     const watcher = progress.watch(scenario.name, place);
-    const result = await runScenario(scenario, { seed: options.seed, scale: size, watcher });
+    const result = await runScenario(scenario, { seed: options.seed, scale: size, watcher, timed: true });
     progress.verdict(result);
     results.push(result);
   };

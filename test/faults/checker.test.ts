@@ -121,19 +121,25 @@ describe('the checker', () => {
   });
 
   describe('where the topic got more partitions', () => {
-    const moved = (from: number): Consumed[] =>
+    const options = { partitionsMayChange: true };
+    const moved = (partitionOf: (sequence: number) => number): Consumed[] =>
       goodRun().map((record) =>
-        record.partition === 0 && record.offset >= from ? { ...record, partition: 5 } : record,
+        record.partition === 0
+          ? { ...record, partition: partitionOf(record.offset), timestamp: record.offset }
+          : record,
       );
 
-    it('lets a device move, behind all it had before', () => {
-      expect(judge(moved(2), devices, { partitionsMayChange: true })).toMatchObject(clean);
+    it('lets a device move, and move back, behind all it had before', () => {
+      const there = moved((sequence) => (sequence < 2 ? 0 : 5));
+      expect(judge(there, devices, options)).toMatchObject({ ...clean, moved: 1 });
+      const back = moved((sequence) => (sequence < 2 ? 0 : sequence < 4 ? 5 : 0));
+      expect(judge(back, devices, options)).toMatchObject({ ...clean, moved: 1 });
     });
 
     it('finds one that moved before its old partition had it all', () => {
-      const records = moved(2);
-      records[3] = { ...records[3]!, partition: 0 };
-      expect(judge(records, devices, { partitionsMayChange: true }).reordered).toEqual(['d1:2 in partition 5, 3 in 0']);
+      const records = moved((sequence) => (sequence < 2 ? 0 : 5));
+      records[1] = { ...records[1]!, timestamp: 9 };
+      expect(judge(records, devices, options).reordered[0]).toBe('d1:2 in partition 5 before 1 in 0');
     });
   });
 

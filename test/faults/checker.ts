@@ -19,7 +19,10 @@ export interface DeviceLog {
 export interface CheckerOptions {
   /** What a store that was wiped on purpose may have taken with it: acknowledged by then. Counted, not called lost. */
   readonly mayBeLost?: readonly DeviceLog[];
-  /** The topic got more partitions during the run: a device may move to another one, behind all it had in the old one. */
+  /**
+   * The topic got more partitions during the run: a device may move to another one, behind all it had in the old one. That
+   * is judged by the records' timestamps, so they must be LogAppendTime of one broker.
+   */
   readonly partitionsMayChange?: boolean;
 }
 
@@ -48,21 +51,22 @@ export interface Verdict {
   readonly twice: readonly string[];
   /** Two records of different messages with one sluice-id. */
   readonly idsUsedTwice: readonly string[];
+  /** Of the records, ms since the epoch. */
+  readonly timestamps: { readonly first: number; readonly last: number };
+  /** Devices that are in more than one partition. */
+  readonly moved: number;
   /** Different sluice-ids: messages that sluice committed, as far as Kafka shows. */
   readonly ids: number;
   /** Different messages that are in the dead-letter topic, by reason code. */
   readonly deadLettered: Readonly<Record<string, number>>;
 }
 
-interface Place {
-  last: number;
-  first: number;
-}
-
 interface Seen {
   readonly index: number;
-  /** By partition. */
-  readonly places: Map<number, Place>;
+  /** The last sequence by partition. */
+  readonly places: Map<number, number>;
+  /** Kept where a device may move. */
+  readonly history: { readonly sequence: number; readonly partition: number; readonly timestamp: number }[];
   readonly sequences: Set<number>;
   readonly dead: Set<number>;
 }
@@ -87,6 +91,7 @@ export class Checker {
   readonly #corrupt: string[] = [];
   readonly #idsUsedTwice: string[] = [];
   readonly #deadLettered: Record<string, number> = {};
+  readonly #timestamps = { first: Infinity, last: -Infinity };
   #records = 0;
   #repeats = 0;
   #duplicates = 0;
@@ -96,7 +101,7 @@ export class Checker {
     this.#devices = new Map(devices.map((log) => [log.device, { log, acknowledged: new Set(log.acknowledged) }]));
     this.#names = devices.map(({ device }) => device);
     for (const [index, device] of this.#names.entries()) {
-      this.#seen.set(device, { index, places: new Map(), sequences: new Set(), dead: new Set() });
+      this.#seen.set(device, { index, places: new Map(), history: [], sequences: new Set(), dead: new Set() });
     }
   }
 
@@ -110,6 +115,9 @@ export class Checker {
     }
     seen.sequences.add(sequence);
     this.#checkOrder(seen, device, sequence, record.partition, place);
+    if (this.#options.partitionsMayChange === true) {
+      seen.history.push({ sequence, partition: record.partition, timestamp: record.timestamp });
+    }
   }
 
   /** A record of the dead-letter topic: the message is accounted for, and counted by reason. Its order is not looked at. */
@@ -153,7 +161,7 @@ export class Checker {
       lost,
       lostWithStore,
       phantom: this.#phantom,
-      reordered: [...this.#reordered, ...this.#moved()],
+      reordered: [...this.#reordered, ...this.#overtaken()],
       corrupt: this.#corrupt,
       duplicates: this.#duplicates,
       repeats: this.#repeats,
@@ -161,6 +169,8 @@ export class Checker {
       unmarked,
       twice,
       idsUsedTwice: this.#idsUsedTwice,
+      timestamps: this.#timestamps,
+      moved: [...this.#seen.values()].filter(({ places }) => places.size > 1).length,
       ids: this.#ids.size,
       deadLettered: this.#deadLettered,
     };
@@ -172,6 +182,8 @@ export class Checker {
     read: { device: string; sequence: number } | undefined,
   ): { device: string; sequence: number; seen: Seen; place: string } | undefined {
     this.#records++;
+    this.#timestamps.first = Math.min(this.#timestamps.first, record.timestamp);
+    this.#timestamps.last = Math.max(this.#timestamps.last, record.timestamp);
     const place = `${record.partition}:${record.offset}`;
     if (read === undefined) {
       this.#corrupt.push(place);
@@ -213,25 +225,25 @@ export class Checker {
       if (other !== undefined && this.#options.partitionsMayChange !== true) {
         this.#reordered.push(`${device}:${sequence} in partition ${partition}, before in ${other}`);
       }
-      seen.places.set(partition, { first: sequence, last: sequence });
-    } else if (sequence < before.last) this.#reordered.push(`${device}:${sequence} after ${before.last} at ${place}`);
-    else before.last = sequence;
+      seen.places.set(partition, sequence);
+    } else if (sequence < before) this.#reordered.push(`${device}:${sequence} after ${before} at ${place}`);
+    else seen.places.set(partition, sequence);
   }
 
-  /** Where devices may move: one whose messages in two partitions overlap did not wait for the first to be drained. */
-  #moved(): string[] {
-    if (this.#options.partitionsMayChange !== true) return [];
-    const overlaps: string[] = [];
-    for (const [device, { places }] of this.#seen) {
-      const ranges = [...places].sort(([, a], [, b]) => a.first - b.first);
-      for (const [index, [partition, { first }]] of ranges.entries()) {
-        const before = ranges[index - 1];
-        if (before !== undefined && before[1].last > first) {
-          overlaps.push(`${device}:${first} in partition ${partition}, ${before[1].last} in ${before[0]}`);
-        }
+  /** Where devices may move: what a partition got before the one in front of it was written elsewhere. */
+  #overtaken(): string[] {
+    const found: string[] = [];
+    for (const [device, { history }] of this.#seen) {
+      let before: Seen['history'][number] | undefined;
+      for (const record of history.sort((a, b) => a.sequence - b.sequence)) {
+        if (before !== undefined && record.timestamp < before.timestamp) {
+          found.push(
+            `${device}:${record.sequence} in partition ${record.partition} before ${before.sequence} in ${before.partition}`,
+          );
+        } else before = record;
       }
     }
-    return overlaps;
+    return found;
   }
 
   #nameOf(message: number): string {

@@ -32,7 +32,7 @@ export type Fault =
   | { readonly do: 'clock jump'; readonly bySeconds: number; readonly forMs: number }
   /** The leaders of the topic's partitions go to the next replica. */
   | { readonly do: 'leaders moved' }
-  /** min.insync.replicas above what there is. */
+  /** One node down, and min.insync.replicas set to all of them. */
   | { readonly do: 'too few replicas'; readonly forMs: number }
   /** Records that are in it go with it, so the load pauses until all of them were read; it goes on while the topic is gone. */
   | { readonly do: 'topic deleted'; readonly goneMs: number }

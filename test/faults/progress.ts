@@ -48,6 +48,7 @@ export class Progress {
     this.line(`${word} ${result.name}${size} (${result.seconds} s): ${said}`);
     for (const [name, value] of Object.entries(result.measures)) this.line(`     ${name}: ${value}`);
     for (const complaint of result.complaints) this.line(`     WRONG: ${complaint}`);
+    for (const file of result.logFiles) this.line(`     log of sluice: ${file}`);
   }
 
   #time(): string {

@@ -24,6 +24,8 @@ export interface StepRecord {
   readonly faults: readonly Held[];
   /** From the end of the last fault until the first acknowledgement after it; undefined: none came. */
   readonly resumedAfterMs: number | undefined;
+  /** From then until sluice knew of nothing that keeps it from delivering; undefined: it was not waited for. */
+  readonly deliversAfterMs: number | undefined;
 }
 
 export class Recorder {

@@ -1,5 +1,9 @@
 /** Plays one scenario: world up, devices publishing, faults one step after the other, all delivered, judged. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { randomFrom, type Random } from '../support/random.ts';
 import { actionFor } from './actions.ts';
 import { describeFault, describeStep, holdsMs, type Fault, type Step } from './faults.ts';
@@ -7,6 +11,7 @@ import type { Latency } from './fleet.ts';
 import { judge, type Judgement } from './judgement.ts';
 import { Recorder, type Held, type StepRecord } from './recorder.ts';
 import { seedOf, type Scenario, type Stage } from './scenario.ts';
+import type { Supervisor } from './supervisor.ts';
 import { DEVICES, World } from './world.ts';
 
 /** Told while a scenario runs. */
@@ -34,12 +39,15 @@ export interface Result {
   readonly startsRefused: number;
   readonly startMsMax: number;
   readonly measures: Readonly<Record<string, number>>;
+  /** What the sluices logged; kept where something is wrong. */
+  readonly logFiles: readonly string[];
 }
 
 /** Of the devices, and messages that must have been acknowledged, before a fault: without load it would prove nothing. */
 const CONNECTED_BEFORE = 0.9;
 const LOAD_BEFORE = 500;
 const RESUME_TIMEOUT_MS = 90_000;
+const DELIVERS_TIMEOUT_MS = 90_000;
 const FINISH_TIMEOUT_MS = 120_000;
 const DRAIN_TIMEOUT_MS = 180_000;
 /** What is on its way when a fault begins arrives within this. */
@@ -47,13 +55,19 @@ const IN_FLIGHT_MS = 500;
 
 export async function runScenario(
   scenario: Scenario,
-  options: { seed: number; scale: number; watcher: Watcher },
+  options: {
+    seed: number;
+    scale: number;
+    watcher: Watcher;
+    /** false: counts alone decide, as on a machine that does other things at the same time. */
+    timed: boolean;
+  },
 ): Promise<Result> {
-  const { watcher, scale } = options;
+  const { scale } = options;
   const began = performance.now();
   const random = randomFrom(seedOf(options.seed, scenario.name));
   const steps = scenario.steps(random, scale);
-  const run = new Run(scenario, random, watcher);
+  const run = new Run(scenario, random, options);
   let judgement: Judgement | undefined;
   let latency: Latency | undefined;
   try {
@@ -76,6 +90,7 @@ export async function runScenario(
     await run.close();
   }
   const sluices = run.world?.sluices ?? [];
+  const logFiles = run.complaints.length === 0 ? [] : await keepLogs(scenario.name, options.seed, sluices);
   return {
     name: scenario.name,
     about: scenario.about,
@@ -92,7 +107,20 @@ export async function runScenario(
     startsRefused: sluices.reduce((sum, { startsRefused }) => sum + startsRefused, 0),
     startMsMax: Math.round(Math.max(0, ...sluices.flatMap(({ startMs }) => startMs))),
     measures: run.measures,
+    logFiles,
   };
+}
+
+async function keepLogs(name: string, seed: number, sluices: readonly Supervisor[]): Promise<string[]> {
+  const directory = join(tmpdir(), 'sluice-faults-logs');
+  await mkdir(directory, { recursive: true });
+  return Promise.all(
+    sluices.map(async ({ process }, index) => {
+      const file = join(directory, `${name.replaceAll(/[^a-z0-9]+/gi, '-')}-${seed}-${index + 1}.log`);
+      await writeFile(file, process.stderr);
+      return file;
+    }),
+  );
 }
 
 class Run {
@@ -103,13 +131,15 @@ class Run {
   readonly #scenario: Scenario;
   readonly #random: Random;
   readonly #watcher: Watcher;
+  readonly #timed: boolean;
   #recorder!: Recorder;
   #doing = '';
 
-  constructor(scenario: Scenario, random: Random, watcher: Watcher) {
+  constructor(scenario: Scenario, random: Random, { watcher, timed }: { watcher: Watcher; timed: boolean }) {
     this.#scenario = scenario;
     this.#random = random;
     this.#watcher = watcher;
+    this.#timed = timed;
   }
 
   say(doing: string): void {
@@ -133,6 +163,7 @@ class Run {
       say: (what) => this.say(what),
       perform: (step) => this.#perform(world, step),
       complain: (what) => this.complain(what),
+      complainOfMeasure: (what) => (this.#timed ? this.complain(what) : this.#watcher.event(`slow: ${what}`)),
       measure: (name, value) => (this.measures[name] = value),
       measured: (name) => this.measures[name],
     };
@@ -182,11 +213,20 @@ class Run {
     await world.fleet
       .until((counts) => counts.acknowledged > acknowledged, RESUME_TIMEOUT_MS)
       .catch(() => this.complain(`nothing was acknowledged for ${RESUME_TIMEOUT_MS / 1000} s after ${text}`));
-    const resumedAfterMs = this.#recorder.nowMs() - endMs;
-    const record = { step: text, faults, resumedAfterMs: Math.round(resumedAfterMs) };
+    const resumedAfterMs = Math.round(this.#recorder.nowMs() - endMs);
+    const deliversAfterMs = this.#scenario.hurried === true ? undefined : await this.#delivers(world, endMs, text);
+    const record = { step: text, faults, resumedAfterMs, deliversAfterMs };
     this.records.push(record);
     this.#checkFalseAcknowledgements(step, faults);
     return record;
+  }
+
+  async #delivers(world: World, endMs: number, step: string): Promise<number> {
+    this.#doing = 'waiting for delivery';
+    await eventually(() => world.delivers(), DELIVERS_TIMEOUT_MS).catch(() =>
+      this.complain(`sluice did not deliver again within ${DELIVERS_TIMEOUT_MS / 1000} s of ${step}`),
+    );
+    return Math.round(this.#recorder.nowMs() - endMs);
   }
 
   async #hold(world: World, fault: Fault): Promise<Held> {

@@ -18,6 +18,8 @@ export interface Stage {
   perform(step: Step): Promise<StepRecord>;
   /** Found wrong. */
   complain(what: string): void;
+  /** Found too slow, or too large: wrong where the run is timed, else only said. */
+  complainOfMeasure(what: string): void;
   /** For the report. */
   measure(name: string, value: number): void;
   measured(name: string): number | undefined;
@@ -32,6 +34,8 @@ export interface Scenario {
   /** What issue or guarantee asks for exactly this; a smaller run is said to be one. */
   readonly promised?: boolean;
   readonly world: WorldOptions;
+  /** The next fault does not wait until sluice delivers again, only until it acknowledges. */
+  readonly hurried?: boolean;
   /** Drawn before anything starts. `scale`: 1 is full size. */
   steps(random: Random, scale: number): readonly Step[];
   /** In place of playing the steps one after the other. */

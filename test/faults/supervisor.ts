@@ -38,7 +38,7 @@ export class Supervisor {
     return new Supervisor(process);
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when it listens; rejects when it cannot be started at all. */
   async start(): Promise<void> {
     this.#wanted = true;
     await (this.#starting ??= this.#startUntilItListens().finally(() => (this.#starting = undefined)));
@@ -92,7 +92,9 @@ export class Supervisor {
         this.startMs.push(performance.now() - began);
         return;
       } catch (error) {
-        if (performance.now() - began > START_TIMEOUT_MS) throw error;
+        if (!this.#wanted) return;
+        // Anything but a store that is not there will be the same the next time.
+        if (child.exitCode !== NO_STORE || performance.now() - began > START_TIMEOUT_MS) throw error;
       }
       await sleep(RESTART_MS);
     }

@@ -125,6 +125,12 @@ export class World {
     return undefined;
   }
 
+  /** sluice knows of nothing that keeps it from delivering. */
+  async delivers(): Promise<boolean> {
+    const kafka = (await this.status())?.kafka;
+    return kafka !== undefined && kafka.error === undefined && kafka.lanes.every(({ error }) => error === undefined);
+  }
+
   /** Commands straight to Redis, past the proxy. */
   async redisCommand(...command: [string, ...string[]]): Promise<unknown> {
     const client = new RedisClient(this.redis!.directUrl, {

@@ -14,7 +14,10 @@ const SLOWER_MAX_MS = 10;
 const DRAIN_TIMEOUT_MS = 300_000;
 const MB = 2 ** 20;
 
-async function play({ world, recorder, say, complain, measure }: Stage, scale: number): Promise<void> {
+async function play(
+  { world, recorder, say, complain, complainOfMeasure, measure }: Stage,
+  scale: number,
+): Promise<void> {
   const shorter = Math.min(1, Math.max(scale * 4, 0.2));
   say('usual load');
   await world.fleet.until(({ acknowledged }) => acknowledged > RATE);
@@ -35,8 +38,7 @@ async function play({ world, recorder, say, complain, measure }: Stage, scale: n
 
   say('Kafka comes back');
   const backlog = (await world.status())?.ledger.buffered ?? NaN;
-  await world.kafka.start();
-  const rate = await drainRate();
+  const [rate] = await Promise.all([drainRate(), world.kafka.start()]);
   const acknowledged = recorder.acknowledgedBetween(awayFromMs, awayFromMs + awayMs);
   const grownMb = (rssAway - rssBefore) / MB;
 
@@ -48,35 +50,31 @@ async function play({ world, recorder, say, complain, measure }: Stage, scale: n
   measure('drained per second', Math.round(rate));
   if (acknowledged < (RATE * awayMs * 0.9) / 1000) complain(`only ${acknowledged} messages acknowledged in the outage`);
   const p99Max = Math.max(SLOWER_MAX * usual.p99, usual.p99 + SLOWER_MAX_MS);
-  if (away.p99 > p99Max) complain(`PUBACK p99 was ${round(away.p99)} ms in the outage, ${round(usual.p99)} ms before`);
-  if (grownMb > RSS_GROWTH_MAX_MB) complain(`RSS grew by ${round(grownMb)} MB`);
-  if (rate < DRAIN_MIN_PER_SECOND) complain(`drained at ${Math.round(rate)} msg/s under continued load`);
+  if (away.p99 > p99Max)
+    complainOfMeasure(`PUBACK p99 was ${round(away.p99)} ms in the outage, ${round(usual.p99)} ms before`);
+  if (grownMb > RSS_GROWTH_MAX_MB) complainOfMeasure(`RSS grew by ${round(grownMb)} MB`);
+  if (rate < DRAIN_MIN_PER_SECOND) complainOfMeasure(`drained at ${Math.round(rate)} msg/s under continued load`);
 
   function rssBetween(fromMs: number, toMs: number): number[] {
     return recorder.samples.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs).map(({ rssBytes }) => rssBytes);
   }
 
-  /** Messages per second that leave the buffer, from the first that does until a hundredth of the backlog is left. */
+  /** Messages per second that leave the buffer, from the last moment at which none had until a hundredth is left. */
   async function drainRate(): Promise<number> {
     let first: { atMs: number; delivered: number } | undefined;
-    let last: { atMs: number; delivered: number } | undefined;
     const end = performance.now() + DRAIN_TIMEOUT_MS;
-    let before: number | undefined;
     while (performance.now() < end) {
-      const ledger = (await world.status())?.ledger;
       const atMs = performance.now();
+      const ledger = (await world.status())?.ledger;
       if (ledger !== undefined) {
-        before ??= ledger.delivered;
-        if (ledger.delivered > before) {
-          last = { atMs, delivered: ledger.delivered };
-          first ??= last;
+        if (first === undefined || ledger.delivered === first.delivered) first = { atMs, delivered: ledger.delivered };
+        else if (ledger.buffered < backlog / 100) {
+          return ((ledger.delivered - first.delivered) / (performance.now() - first.atMs)) * 1000;
         }
-        if (first !== undefined && ledger.buffered < backlog / 100) break;
       }
-      await sleep(50);
+      await sleep(20);
     }
-    if (first === undefined || last === undefined || last === first) return 0;
-    return ((last.delivered - first.delivered) / (last.atMs - first.atMs)) * 1000;
+    return 0;
   }
 }
 

@@ -22,19 +22,21 @@ function hanging(store: StoreName, link: 'redis' | 'kafka'): Scenario {
       const fault: Fault = { do: 'hang', link, direction: 'both', forMs };
       return [single(fault, 2_000)];
     },
-    check: ({ recorder, complain, measure }, _judgement, [step]) => {
+    check: ({ recorder, complain, complainOfMeasure, measure }, { events }, [step]) => {
       if (step === undefined) return;
       measure('resumedAfterMs', step.resumedAfterMs ?? NaN);
       if (step.resumedAfterMs === undefined || step.resumedAfterMs > RESUME_MAX_MS) {
-        complain(`acknowledged again only ${step.resumedAfterMs} ms after ${step.step}`);
+        complainOfMeasure(`acknowledged again only ${step.resumedAfterMs} ms after ${step.step}`);
       }
+      if (link === 'kafka' && events['kafka.paused'] === undefined)
+        complain('sluice did not notice: the run has shown nothing');
       const [held] = step.faults;
       if (link !== 'kafka' || held === undefined) return;
       const acknowledged = recorder.acknowledgedBetween(held.fromMs, held.toMs);
       const due = (LOAD.perSecond * (held.toMs - held.fromMs)) / 1000;
       measure('acknowledgedDuring', acknowledged);
       if (acknowledged < due * SHARE_DURING) {
-        complain(`only ${acknowledged} of ${Math.round(due)} messages were acknowledged during ${held.fault}`);
+        complainOfMeasure(`only ${acknowledged} of ${Math.round(due)} messages were acknowledged during ${held.fault}`);
       }
     },
   };

@@ -18,6 +18,9 @@ function killing(store: StoreName, qos: 1 | 2, who: Service): Scenario {
     promised: true,
     world: worldOf(store, qos),
     steps: (random, scale) => times(scaled(20, scale, 2), () => single(kill(random, who), random.int(1_000))),
+    check: ({ complain }, { events }) => {
+      if (who === 'kafka' && events['kafka.paused'] === undefined) complain('sluice did not notice: nothing was shown');
+    },
   };
 }
 

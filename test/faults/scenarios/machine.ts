@@ -1,8 +1,14 @@
 /** What the machine under sluice can do: its disk, its power, its clock. */
 import { between, times } from '../draw.ts';
-import { scaled, single, type Scenario } from '../scenario.ts';
+import type { Judgement } from '../judgement.ts';
+import { scaled, single, type Scenario, type Stage } from '../scenario.ts';
 import type { StoreName } from '../world.ts';
 import { LOAD } from './kill.ts';
+
+/** Without a fault of the store the run has shown nothing. */
+export function storeFailed({ complain }: Stage, { events }: Judgement): void {
+  if (events['store.fault'] === undefined) complain('the store never failed: the run has shown nothing');
+}
 
 const diskFull: Scenario = {
   name: 'disk full, level',
@@ -15,6 +21,7 @@ const diskFull: Scenario = {
       // Some for longer than an append may take.
       single({ do: 'disk full', forMs: index % 3 === 2 ? 12_000 : between(random, 1_000, 4_000) }, random.int(800)),
     ),
+  check: storeFailed,
 };
 
 const diskErrors: Scenario = {
@@ -29,11 +36,12 @@ const diskErrors: Scenario = {
         {
           do: 'disk error',
           code: index % 2 === 0 ? 'EIO' : 'ENOSPC',
-          forMs: index % 4 === 3 ? 12_000 : between(random, 100, 3_000),
+          forMs: index % 4 === 3 ? 12_000 : between(random, 300, 3_000),
         },
         random.int(800),
       ),
     ),
+  check: storeFailed,
 };
 
 const powerLoss: Scenario = {
@@ -61,12 +69,15 @@ function clock(store: StoreName): Scenario {
           random.int(800),
         ),
       ),
-    check: ({ complain, measure }, { fleet }, steps) => {
+    check: ({ complain, complainOfMeasure, measure }, { fleet, verdict }, steps) => {
+      const spread = verdict.timestamps.last - verdict.timestamps.first;
+      if (spread < HOUR_S * 1000) complain('no record bears a time of another hour: the fault did not take hold');
       measure('reconnects', fleet.reconnects);
       // Nothing in sluice may hang on the wall clock: nobody is disconnected, no acknowledgement waits.
       if (fleet.reconnects > 0) complain(`${fleet.reconnects} connections were lost to the clock`);
       for (const { step, resumedAfterMs } of steps) {
-        if (resumedAfterMs === undefined || resumedAfterMs > 2_000) complain(`acknowledgements waited after ${step}`);
+        if (resumedAfterMs === undefined || resumedAfterMs > 2_000)
+          complainOfMeasure(`acknowledgements waited after ${step}`);
       }
     },
   };

@@ -26,7 +26,7 @@ const twoSluices: Scenario = {
   fullSeconds: 100,
   world: { store: 'redis', sluices: 2, fleet: { ...LOAD, qos: [1, 2] } },
   steps: (random, scale) =>
-    times(scaled(8, scale, 2), (index) => {
+    times(scaled(8, scale), (index) => {
       const node = index % 2;
       // The lease is 10 s.
       return index % 2 === 0
@@ -40,6 +40,7 @@ export function mixScenario(store: StoreName, round: number): Scenario {
   return {
     name: `mix ${round}, ${store}`,
     about: 'anything, singly and together',
+    hurried: true,
     fullSeconds: 150,
     world: { store, fleet: { ...LOAD, qos: [1, 2] } },
     steps: (random, scale) => times(scaled(30, scale, 4), () => anyStep(random, store)),

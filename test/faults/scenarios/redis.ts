@@ -3,6 +3,7 @@ import { between, times } from '../draw.ts';
 import type { Fault } from '../faults.ts';
 import { scaled, single, type Scenario } from '../scenario.ts';
 import { LOAD } from './kill.ts';
+import { storeFailed } from './machine.ts';
 
 const refusing: Scenario = {
   name: 'redis refuses',
@@ -21,6 +22,7 @@ const refusing: Scenario = {
       single(kinds[index % 3]!(index >= 6 ? 12_000 : between(random, 500, 4_000)), random.int(800)),
     );
   },
+  check: storeFailed,
 };
 
 function replaced(by: 'empty' | 'earlier'): Scenario {

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { randomFrom } from '../support/random.ts';
 import { missing, select } from './campaign.ts';
 import { runScenario } from './run.ts';
+import { single, type Scenario } from './scenario.ts';
 
 const { seed } = randomFrom();
 const TIMEOUT_MS = 240_000;
@@ -33,6 +34,33 @@ const QUICK: readonly [name: string, scale: number][] = [
   ['partitions added', 0.1],
   ['oversized messages', 0.3],
 ];
+
+/** What acknowledges before it has stored is to be found: a buffer in memory, killed while Kafka is silent. */
+const acknowledgesTooEarly: Scenario = {
+  name: 'a buffer that keeps nothing',
+  about: 'planted: acknowledged before it is stored',
+  fullSeconds: 15,
+  world: {
+    store: 'level',
+    settings: { 'buffer.store': 'memory' },
+    fleet: { devices: 10, perSecond: 500, qos: 1 },
+  },
+  steps: () => [
+    single({ do: 'hang', link: 'kafka', direction: 'both', forMs: 3_000 }, 0),
+    single({ do: 'kill', who: 'sluice', downMs: 0 }, 0),
+  ],
+  play: async ({ perform }, [hang, kill]) =>
+    void (await Promise.all([perform(hang!), perform({ ...kill!, gapMs: 1_500 })])),
+};
+
+describe('the campaign itself', () => {
+  it('finds what a buffer in memory loses', { timeout: TIMEOUT_MS }, async () => {
+    const watcher = { event: () => undefined, state: () => undefined };
+    const result = await runScenario(acknowledgesTooEarly, { seed, scale: 1, watcher, timed: false });
+    expect(result.judgement?.verdict.lost.length).toBeGreaterThan(0);
+    expect(result.ok).toBe(false);
+  });
+});
 
 describe(`a quick campaign, seed ${seed}`, () => {
   it.for(QUICK)('%s', { timeout: TIMEOUT_MS }, async ([name, scale], { skip }) => {

@@ -6,6 +6,7 @@ import type { CommitEvents } from './buffer/commit.ts';
 import type { StoreEvents } from './buffer/store.ts';
 import { errorText, type SluiceError } from './errors.ts';
 import type { ForwardEvents } from './forward/events.ts';
+import type { LoginRefusal } from './mqtt/events.ts';
 import { LogSampler, type Logger } from './observe/log.ts';
 
 /** What went wrong or came right again, for those who embed sluice. */
@@ -172,6 +173,15 @@ export class Report implements Heard {
       { event: 'connection.failed', clientId, remoteAddress, error: error.message, ...more },
       `connection closed: ${error.message}`,
     );
+  }
+
+  /** Guessing at passwords is one line and a count per address. */
+  loginRefused(refusal: LoginRefusal): void {
+    const { remoteAddress, refused, reason } = refusal;
+    const suppressed = this.#sampler.take(`login ${remoteAddress} ${refused}`);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? {} : { suppressed };
+    this.#log.info({ event: 'login.refused', ...refusal, ...more }, `may not connect: ${reason}`);
   }
 
   /** A fault that comes again and again is one line and a count. */

@@ -201,6 +201,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
           this.#report.fault('connection.refused', error, { clientId, code: error.code }),
         connectionFailed: (clientId, remoteAddress, error) =>
           this.#report.connectionFailed(clientId, remoteAddress, error),
+        loginRefused: (refusal) => this.#report.loginRefused(refusal),
         willForbidden: (clientId, topic) =>
           this.#report.fault('will.forbidden', new Error('a will on a topic of the broker'), { clientId, topic }),
       },

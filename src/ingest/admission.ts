@@ -1,4 +1,5 @@
 import type { CommitWaiter } from '../buffer/commit.ts';
+import { anonymous, type Identity } from '../auth/identity.ts';
 import type { SluiceError } from '../errors.ts';
 import type { Message } from '../message.ts';
 
@@ -10,6 +11,8 @@ export class Publisher {
   readonly clientId: string;
   readonly user: string;
   readonly shard: number;
+  /** What is proven about it; of a connection. */
+  identity: Identity = anonymous;
   /** Admissions that are not answered yet. */
   pending = 0;
   /** Something of it was refused: nothing that follows on this connection may enter the log ahead of its resend. */

@@ -3,6 +3,7 @@ import './patches/quiet-debug.ts';
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
+import type { Authenticator, Identity } from '../auth/identity.ts';
 import type { Message } from '../message.ts';
 import {
   attach,
@@ -12,6 +13,8 @@ import {
   type ConnectionInfo,
   type MqttCounters,
 } from './connection.ts';
+import { authenticate } from './connect-admission.ts';
+import { endAtExpiry } from './expiry.ts';
 import { packetProperties } from './inbound.ts';
 import type { MqttEvents } from './events.ts';
 import { hearBroker, hearClient } from './patches/barrier.ts';
@@ -34,6 +37,8 @@ import { ReasonCode } from './wire.ts';
 
 export interface MqttBrokerOptions {
   readonly ingest: BrokerCore['ingest'];
+  /** Without one everybody may connect. */
+  readonly authenticator?: Authenticator;
   readonly sessions: Sessions;
   readonly limits: {
     readonly maxPacketSizeBytes: number;
@@ -64,6 +69,8 @@ export interface MqttBroker {
   publish(message: OutboundMessage): Promise<void>;
   /** Stops reading: nothing more is admitted, what is admitted can still be acknowledged. */
   stopReading(): void;
+  /** Ends the connections of clients who may not be here any more, after users or rules have changed. Gives their number. */
+  endUnless(mayStay: (identity: Identity, clientId: string) => boolean): number;
   /** Ends every connection for our reasons: wills are held, and clients of MQTT 5 told why. */
   disconnectAll(reasonCode: number): Promise<void>;
   /** After stopReading() and the commits it left: tells clients of MQTT 5 (0x8B), ends the connections, closes the sessions. */
@@ -71,6 +78,8 @@ export interface MqttBroker {
   readonly counters: MqttCounters;
   /** Clients now connected, by protocol version. */
   clients(): { readonly total: number; readonly v31: number; readonly v311: number; readonly v5: number };
+  /** Connections of any state, those included that have not sent CONNECT. */
+  readonly connections: number;
   /** Wills that wait for the buffer. */
   readonly pendingWills: number;
 }
@@ -104,6 +113,7 @@ class Broker implements MqttBroker {
     published: [0, 0, 0],
     acknowledged: 0,
     refusedConnections: 0,
+    refusedLogins: 0,
     refusedQos0: 0,
     undelivered: 0,
     willsSent: 0,
@@ -151,7 +161,9 @@ class Broker implements MqttBroker {
       sweepMs: willSweepMs,
     });
     sessions.persistence.wills = this.#wills;
+    const { authenticator } = options;
     Object.assign(this.#aedes, {
+      ...(authenticator === undefined ? {} : { authenticate: authenticateWith(authenticator) }),
       authorizePublish: this.#authorizePublish,
       authorizeForward: this.#authorizeForward,
     });
@@ -199,6 +211,17 @@ class Broker implements MqttBroker {
     for (const { client } of this.#connections) client.pause();
   }
 
+  endUnless(mayStay: (identity: Identity, clientId: string) => boolean): number {
+    let ended = 0;
+    for (const connection of [...this.#connections]) {
+      const { publisher, identity, client } = connection;
+      if (publisher === undefined || connection.ending || client.closed || mayStay(identity, client.id)) continue;
+      connection.end(ReasonCode.notAuthorized);
+      ended++;
+    }
+    return ended;
+  }
+
   async disconnectAll(reasonCode: number): Promise<void> {
     const closed = [...this.#connections].map(
       (connection) => new Promise<void>((resolve) => connection.client.conn.once('close', () => resolve())),
@@ -236,6 +259,10 @@ class Broker implements MqttBroker {
     return count;
   }
 
+  get connections(): number {
+    return this.#connections.size;
+  }
+
   get pendingWills(): number {
     return this.#wills.pending;
   }
@@ -268,9 +295,11 @@ class Broker implements MqttBroker {
 
   readonly #clientRegistered = (client: AedesClient): void => {
     const connection = connectionOf(client);
-    connection.publisher = this.#options.ingest.publisher(client.id, '', client._cleanStart);
+    connection.publisher = this.#options.ingest.publisher(client.id, connection.identity.user, client._cleanStart);
+    connection.publisher.identity = connection.identity;
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
+    endAtExpiry(connection);
     if (this.#stopping) connection.end(ReasonCode.serverShuttingDown);
   };
 
@@ -282,6 +311,18 @@ class Broker implements MqttBroker {
     // The session ends with the connection, and with it what its QoS 2 packet ids meant [MQTT-3.1.2-23].
     if (client.clean && publisher.qos2.size > 0) this.#options.ingest.forgetQos2(publisher, ignore);
   }
+}
+
+/** aedes' hook: it asks once per CONNECT, with the read loop of the client at rest. */
+function authenticateWith(authenticator: Authenticator) {
+  return (
+    client: AedesClient,
+    username: string | undefined,
+    password: Buffer | undefined,
+    done: (error: null, accepted: true) => void,
+  ): void => {
+    void authenticate(connectionOf(client), authenticator, { username, password }, () => done(null, true));
+  };
 }
 
 const ignore = { committed() {}, refused() {}, dropped() {} };

@@ -7,6 +7,7 @@
  *                                                 └─> refused -> no acknowledgement, ever; the connection ends
  */
 import type { Ingest } from '../ingest/ingest.ts';
+import { anonymous, type ClientCertificate, type Identity } from '../auth/identity.ts';
 import type { Publisher } from '../ingest/admission.ts';
 import { errorText, type SluiceError } from '../errors.ts';
 import type { MqttEvents } from './events.ts';
@@ -19,7 +20,7 @@ export interface ConnectionInfo {
   readonly remoteAddress: string;
   readonly remotePort: number;
   /** Of a client certificate that an authority of the listener has signed. */
-  readonly certificate?: { readonly subject: Readonly<Record<string, string>>; readonly fingerprint256: string };
+  readonly certificate?: ClientCertificate;
 }
 
 /** What the broker counts. */
@@ -30,6 +31,8 @@ export interface MqttCounters {
   acknowledged: number;
   /** Connections that were closed because the buffer did not take what they brought. */
   refusedConnections: number;
+  /** CONNECTs of clients that did not prove who they are, or that nobody could judge. */
+  refusedLogins: number;
   /** QoS 0 messages that were refused; MQTT subscribers had them. Those that were dropped for want of room the commit counts. */
   refusedQos0: number;
   /** Messages not forwarded to a subscriber that does not read. */
@@ -65,6 +68,8 @@ export class Connection {
   readonly client: AedesClient;
   readonly core: BrokerCore;
   readonly info: ConnectionInfo;
+  /** Who it is; decided before the broker takes the client in. */
+  identity: Identity = anonymous;
   /** From the moment the broker took the client in: nothing it publishes comes earlier. */
   publisher: Publisher | undefined;
   /** PUBRELs that wait for their commit. */

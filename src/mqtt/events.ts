@@ -1,4 +1,11 @@
+import type { ConnectAttempt, Refusal } from '../auth/identity.ts';
 import type { SluiceError } from '../errors.ts';
+
+/** What may be told of a client that was not let in: nothing that it claimed and that could be a secret. */
+export interface LoginRefusal extends Pick<ConnectAttempt, 'clientId' | 'listener' | 'remoteAddress'> {
+  readonly refused: Refusal;
+  readonly reason: string;
+}
 
 /** What the broker tells its owner. Nothing here is fatal, and nothing needs an answer. */
 export interface MqttEvents {
@@ -8,6 +15,7 @@ export interface MqttEvents {
   readonly connectionRefused: (clientId: string, error: SluiceError) => void;
   /** A connection was closed for what it sent (or did not send). clientId is '' before CONNECT. */
   readonly connectionFailed: (clientId: string, remoteAddress: string, error: Error) => void;
+  readonly loginRefused: (refusal: LoginRefusal) => void;
   /** A will can never be accepted: its topic is the broker's own. */
   readonly willForbidden: (clientId: string, topic: string) => void;
 }

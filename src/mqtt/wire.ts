@@ -2,11 +2,13 @@
 
 export const ReasonCode = {
   protocolError: 0x82,
+  notAuthorized: 0x87,
   /** For an outage of the store. 0x88 (Server unavailable) is of CONNACK alone (MQTT 5.0 §3.14.2.1): mqtt.js takes it for a broken packet. */
   serverBusy: 0x89,
   serverShuttingDown: 0x8b,
   packetIdentifierNotFound: 0x92,
   quotaExceeded: 0x97,
+  maximumConnectTime: 0xa0,
 } as const;
 
 /** First bytes of the acknowledgements of a PUBLISH. */
@@ -28,6 +30,11 @@ export function disconnect(reasonCode: number): Buffer {
 /** CONNACK of MQTT 5 with an error. */
 export function connackRefused(reasonCode: number): Buffer {
   return Buffer.of(0x20, 3, 0, reasonCode, 0);
+}
+
+/** CONNACK of MQTT 3.1 and 3.1.1 with an error. */
+export function connackRefusedV3(returnCode: number): Buffer {
+  return Buffer.of(0x20, 2, 0, returnCode);
 }
 
 /** SUBACK with one code per filter, in the order of the SUBSCRIBE [MQTT-3.8.4-6]. */

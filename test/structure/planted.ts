@@ -37,6 +37,11 @@ export const planted: Planted[] = [
     rule: 'mqtt-types-only-from-ingest',
     files: arrow('mqtt/a.ts', 'kafka/b.ts', usesType),
   },
+  {
+    what: 'mqtt that takes types of auth besides its port',
+    rule: 'mqtt-types-only-from-ingest',
+    files: arrow('mqtt/a.ts', 'auth/b.ts', usesType),
+  },
   { what: 'auth that knows ingest', rule: 'auth-knows-only-its-own', files: arrow('auth/a.ts', 'ingest/b.ts') },
   {
     what: 'ingest that knows a backend',

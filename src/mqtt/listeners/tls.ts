@@ -1,6 +1,7 @@
 /** MQTT over TLS, and what WSS shares with it. */
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
+import type { ClientCertificate } from '../../auth/identity.ts';
 import type { ConnectionInfo } from '../connection.ts';
 import { CertificateWatch, loadCertificate, type SecureOptions, type TlsOptions } from './certificate.ts';
 import {
@@ -85,6 +86,7 @@ export function secureInfo(listener: ListenerName, socket: tls.TLSSocket): Conne
   // null where the socket is gone already, whatever the types say.
   const certificate = socket.getPeerCertificate() as tls.PeerCertificate | null;
   if (certificate?.subject === undefined) return info;
-  const { subject, fingerprint256 } = certificate;
-  return { ...info, certificate: { subject: subject as unknown as Record<string, string>, fingerprint256 } };
+  const { fingerprint256, raw } = certificate;
+  const subject = certificate.subject as unknown as ClientCertificate['subject'];
+  return { ...info, certificate: { subject, fingerprint256, raw } };
 }

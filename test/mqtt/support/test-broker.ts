@@ -1,9 +1,11 @@
 import net from 'node:net';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { GroupCommit } from '../../../src/buffer/commit.ts';
+import type { Authenticator } from '../../../src/auth/identity.ts';
 import type { SluiceError } from '../../../src/errors.ts';
 import { Ingest } from '../../../src/ingest/ingest.ts';
 import { createBroker, type MqttBroker, type MqttBrokerOptions } from '../../../src/mqtt/broker.ts';
+import type { LoginRefusal } from '../../../src/mqtt/events.ts';
 import { openSessions, type SessionOptions, type Sessions } from '../../../src/mqtt/sessions.ts';
 import type { Router } from '../../../src/routes/index.ts';
 import { ScriptedStore } from './scripted-store.ts';
@@ -14,6 +16,7 @@ export interface TestBrokerOptions {
   readonly appendTimeoutMs?: number;
   readonly willGraceMs?: number;
   readonly willSweepMs?: number;
+  readonly authenticator?: Authenticator;
   readonly limits?: Partial<MqttBrokerOptions['limits']>;
 }
 
@@ -26,6 +29,7 @@ export interface TestBroker {
   readonly refused: { clientId: string; error: SluiceError }[];
   readonly failed: { clientId: string; error: Error }[];
   readonly forbiddenWills: string[];
+  readonly logins: LoginRefusal[];
   /** A client of mqtt.js that is connected and does not reconnect by itself. Closed with the broker. */
   connect(options?: IClientOptions): Promise<MqttClient>;
   stop(): Promise<void>;
@@ -51,6 +55,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const refused: TestBroker['refused'] = [];
   const failed: TestBroker['failed'] = [];
   const forbiddenWills: string[] = [];
+  const logins: LoginRefusal[] = [];
   const fault = (where: string, error: unknown): void => {
     faults.push(`${where}: ${String(error)}`);
   };
@@ -59,6 +64,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const broker = await createBroker({
     ingest,
     sessions,
+    ...(options.authenticator === undefined ? {} : { authenticator: options.authenticator }),
     limits: { maxPacketSizeBytes: 262_144, connectTimeoutMs: 5_000, ...options.limits },
     ...(options.willGraceMs === undefined ? {} : { willGraceMs: options.willGraceMs }),
     ...(options.willSweepMs === undefined ? {} : { willSweepMs: options.willSweepMs }),
@@ -66,6 +72,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
       fault,
       connectionRefused: (clientId, error) => refused.push({ clientId, error }),
       connectionFailed: (clientId, _address, error) => failed.push({ clientId, error }),
+      loginRefused: (refusal) => logins.push(refusal),
       willForbidden: (_clientId, topic) => forbiddenWills.push(topic),
     },
   });
@@ -83,6 +90,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     refused,
     failed,
     forbiddenWills,
+    logins,
     connect: async (clientOptions = {}) => {
       const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...clientOptions });
       client.on('error', () => undefined);

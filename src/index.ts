@@ -26,6 +26,7 @@ export type { SluiceConfig } from './config/config.ts';
 export type { SluiceConfigInput } from './config/schema.ts';
 export { catalogue, SluiceError, type ErrorCode } from './errors.ts';
 export type { Message, MessageProperties } from './message.ts';
+export type { ReloadReport } from './reload.ts';
 export type { Incident } from './report.ts';
 export type { PublishRequest, Sluice, SluiceEvents, SluiceHooks } from './sluice.ts';
 export type * from './status.ts';

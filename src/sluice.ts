@@ -25,6 +25,7 @@ import { startListeners, type Listeners, type Listening } from './mqtt/listeners
 import { openSessions, type SessionOptions } from './mqtt/sessions.ts';
 import { createLog, type Logger } from './observe/log.ts';
 import { Report, type Incident } from './report.ts';
+import { reload, type Reloadable, type ReloadReport } from './reload.ts';
 import { compileRoutes, constantTopics, type Router } from './routes/index.ts';
 import type { LedgerStatus, ListenerStatus, SluiceStatus } from './status.ts';
 
@@ -75,7 +76,7 @@ interface Running {
 type Closer = readonly [what: string, close: () => Promise<unknown> | void];
 
 export class Sluice extends EventEmitter<SluiceEvents> {
-  readonly config: SluiceConfig;
+  #config: SluiceConfig;
   readonly #hooks: SluiceHooks;
   readonly #log: Logger;
   readonly #report: Report;
@@ -87,13 +88,16 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   #lastStatus: SluiceStatus | undefined;
   #kafkaWeak: readonly string[] = [];
   #inspectTimer: NodeJS.Timeout | undefined;
+  /** What takes a new configuration while it runs; start() adds to it. */
+  readonly #reloadables: Reloadable[] = [];
+  #reloading: Promise<unknown> = Promise.resolve();
   /** What start() has opened, in that order: closed the other way round. */
   #closers: Closer[] = [];
 
   /** Takes a validated configuration: createSluice() and loadConfig() give one. */
   constructor(config: SluiceConfig, hooks: SluiceHooks = {}) {
     super();
-    this.config = config;
+    this.#config = config;
     this.#hooks = hooks;
     this.#log = hooks.log ?? createLog(config.log);
     this.#report = new Report(this.#log, (incident) => this.emit('incident', incident));
@@ -136,6 +140,30 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     if (this.#running === undefined || this.#state !== 'running')
       throw new SluiceError('NOT_RUNNING', `sluice is ${this.#state}`);
     return this.#running.publisher.publish(request);
+  }
+
+  /** What is in effect: after a reload, what of the new configuration needs no restart. */
+  get config(): SluiceConfig {
+    return this.#config;
+  }
+
+  /**
+   * Takes a new configuration without losing a connection, as far as that goes; files that it names are read again in any case.
+   * @returns what is in effect now, and what waits for a restart
+   * @throws SluiceError why it cannot be had; then the old one stays, whole. NOT_RUNNING
+   */
+  async reload(next: SluiceConfig): Promise<ReloadReport> {
+    const work = this.#reloading.then(() => this.#reload(next));
+    this.#reloading = work.catch(() => undefined);
+    return work;
+  }
+
+  async #reload(next: SluiceConfig): Promise<ReloadReport> {
+    if (this.#state !== 'running') throw new SluiceError('NOT_RUNNING', `sluice is ${this.#state}`);
+    const { config, report } = await reload(this.#config, next, this.#reloadables);
+    this.#config = config;
+    this.#log.info({ event: 'config.reloaded', ...report }, reloadText(report));
+    return report;
   }
 
   /**
@@ -216,7 +244,19 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#closers.push(['the listeners', () => listeners.close()]);
 
     const publisher = new LibraryPublisher(ingest, broker);
+    this.#reloadables.push(this.#reloadableLog(), reloadableCertificates(listeners));
     return { store, opening, commits, forwarder, ingest, broker, listeners, publisher };
+  }
+
+  #reloadableLog(): Reloadable {
+    return {
+      paths: ['log.level'],
+      prepare: ({ log }, changed) => ({
+        apply: () => {
+          if (changed) this.#log.level = log.level;
+        },
+      }),
+    };
   }
 
   #connectKafka(): KafkaSink {
@@ -331,6 +371,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
 
   /** Closes what is open, the newest first. One that fails does not keep the others from being closed. */
   async #close(): Promise<void> {
+    this.#reloadables.length = 0;
     for (const [what, close] of this.#closers.splice(0).reverse()) {
       try {
         await close();
@@ -388,6 +429,22 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       counters: running === undefined ? {} : countersOf(running, forward),
     };
   }
+}
+
+/** A certificate that does not load is reported by its listener, which keeps the old one. */
+function reloadableCertificates({ listening }: Listeners): Reloadable {
+  return {
+    paths: [],
+    prepare: async () => {
+      await Promise.all(listening.map(async (listener) => listener.reloadCertificate?.()));
+      return { apply: () => undefined };
+    },
+  };
+}
+
+function reloadText({ applied, needRestart }: ReloadReport): string {
+  const now = applied.length === 0 ? 'the configuration is as it was' : `in effect now: ${applied.join(', ')}`;
+  return needRestart.length === 0 ? now : `${now}; after a restart: ${needRestart.join(', ')}`;
 }
 
 /** A listener's name is its URL scheme. */

@@ -44,10 +44,21 @@ async function start(flags: ConfigFlags): Promise<void> {
     process.exit(ExitCode.internal);
   });
 
+  // As for most servers: read the configuration and its files again. A bad one changes nothing.
+  process.on('SIGHUP', () => {
+    reload(sluice, flags).catch((error: unknown) => {
+      log.error({ event: 'config.rejected', error: errorText(error) }, 'the configuration stays as it was');
+    });
+  });
+
   await sluice.start();
   process.stdout.write(renderStart(await sluice.status()));
   await ended;
   process.exit();
+}
+
+async function reload(sluice: Sluice, flags: ConfigFlags): Promise<void> {
+  await sluice.reload(configOf(flags).config);
 }
 
 /** Where it listens, what is buffered, where to: a few lines. */

@@ -31,6 +31,16 @@ export interface Redis extends ServiceProcess {
   readonly port: number;
 }
 
+export interface MosquittoOptions {
+  port?: number;
+  /** Lines of mosquitto.conf, by name. */
+  settings?: Record<string, string | number>;
+}
+
+export interface Mosquitto extends ServiceProcess {
+  readonly port: number;
+}
+
 export interface KafkaOptions {
   /** How many nodes, each broker and controller; 1 by default, 3 for a cluster that survives the loss of one. */
   nodes?: number;
@@ -89,6 +99,7 @@ export declare function makeRunDirectory(name: string): Promise<string>;
 export declare function freePort(): Promise<number>;
 export declare function preferPort(port: number): Promise<number>;
 export declare function startRedis(options?: RedisOptions): Promise<Redis>;
+export declare function startMosquitto(options?: MosquittoOptions): Promise<Mosquitto>;
 export declare function startKafka(options?: KafkaOptions): Promise<Kafka>;
 /** Administration of a Kafka that runs already. */
 export declare function connectKafka(

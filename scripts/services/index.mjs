@@ -3,6 +3,7 @@ import { ensurePrerequisites } from './prerequisites.mjs';
 
 export { cacheDirectory, makeRunDirectory, repository } from './directories.mjs';
 export { connectKafka, startKafka } from './kafka.mjs';
+export { startMosquitto } from './mosquitto.mjs';
 export { freePort, preferPort } from './ports.mjs';
 export { startRedis } from './redis.mjs';
 

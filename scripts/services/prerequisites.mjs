@@ -4,6 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { cacheDirectory, withLock } from './directories.mjs';
 import { java } from './kafka-libraries.mjs';
+import { mosquittoCommands } from './mosquitto.mjs';
 
 const run = promisify(execFile);
 const APT_TIMEOUT_MS = 540_000;
@@ -27,6 +28,11 @@ async function hasJava() {
 
 const has = (command, argument) => async () => (await answers(command, [argument])) !== undefined;
 
+async function hasMosquitto() {
+  const found = await Promise.all(mosquittoCommands.map((command) => has(command, '-h')()));
+  return found.includes(true);
+}
+
 /** The programs that the services and tests need, and Debian's packages that hold them, the preferred one first. */
 export const prerequisites = [
   { name: 'redis-server', found: has('redis-server', '--version'), packages: ['redis-server'] },
@@ -38,6 +44,7 @@ export const prerequisites = [
   { name: 'mvn', found: has('mvn', '--version'), packages: ['maven'] },
   { name: 'kcat', found: has('kcat', '-V'), packages: ['kcat'] },
   { name: 'mosquitto_pub', found: has('mosquitto_pub', '--help'), packages: ['mosquitto-clients'] },
+  { name: 'mosquitto', found: hasMosquitto, packages: ['mosquitto'] },
 ];
 
 async function isDebian() {

@@ -4,7 +4,14 @@ import { inject } from 'vitest';
 import * as services from '../../scripts/services/index.mjs';
 import { startProxy, type Proxy } from './proxy.ts';
 
-export { freePort, makeRunDirectory, type KafkaNode, type ServiceProcess } from '../../scripts/services/index.mjs';
+export {
+  freePort,
+  makeRunDirectory,
+  startMosquitto,
+  type KafkaNode,
+  type Mosquitto,
+  type ServiceProcess,
+} from '../../scripts/services/index.mjs';
 
 export interface Redis extends services.Redis {
   /** Present where `proxied` was asked for; `url` then leads through it. */

@@ -8,12 +8,17 @@ export class RawClient {
   readonly received: Packet[] = [];
   readonly version: 4 | 5;
   closed = false;
+  /** Told of each packet as it comes. */
+  onPacket: ((packet: Packet) => void) | undefined;
 
   private constructor(socket: net.Socket, version: 4 | 5) {
     this.socket = socket;
     this.version = version;
     const parser = mqttPacket.parser({ protocolVersion: version });
-    parser.on('packet', (packet) => this.received.push(packet));
+    parser.on('packet', (packet) => {
+      this.received.push(packet);
+      this.onPacket?.(packet);
+    });
     // What is no MQTT is no answer.
     parser.on('error', () => undefined);
     socket.on('data', (bytes) => parser.parse(bytes));

@@ -38,6 +38,7 @@ export default tseslint.config(
         URL: 'readonly',
         module: 'readonly',
         AbortSignal: 'readonly',
+        fetch: 'readonly',
       },
     },
   },

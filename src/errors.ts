@@ -37,6 +37,8 @@ export const catalogue = {
     "The message will never be accepted: its topic is not a topic name, or the broker's own. Publish to another topic.",
   NOT_RUNNING: 'This sluice is not running. Call start() first, and publish before stop().',
   SHUTDOWN_INCOMPLETE: 'shutdownTimeout passed before everything was delivered. The rest stays in the buffer.',
+  SCHEMA_UNAVAILABLE:
+    'A schema cannot be had from the registry now. What needs it waits in the buffer, and goes on by itself.',
   ADMIN_UNREACHABLE: 'No running sluice answers on the admin socket of this data directory.',
 } as const;
 

@@ -38,6 +38,9 @@ export interface MosquittoOptions {
 }
 
 export interface Mosquitto extends ServiceProcess {
+/** A Schema Registry with Confluent's API; what it holds is gone when it stops. */
+export interface Registry extends ServiceProcess {
+  readonly url: string;
   readonly port: number;
 }
 
@@ -100,6 +103,7 @@ export declare function freePort(): Promise<number>;
 export declare function preferPort(port: number): Promise<number>;
 export declare function startRedis(options?: RedisOptions): Promise<Redis>;
 export declare function startMosquitto(options?: MosquittoOptions): Promise<Mosquitto>;
+export declare function startRegistry(options?: { say?: (line: string) => void }): Promise<Registry>;
 export declare function startKafka(options?: KafkaOptions): Promise<Kafka>;
 /** Administration of a Kafka that runs already. */
 export declare function connectKafka(

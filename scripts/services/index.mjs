@@ -6,6 +6,7 @@ export { connectKafka, startKafka } from './kafka.mjs';
 export { startMosquitto } from './mosquitto.mjs';
 export { freePort, preferPort } from './ports.mjs';
 export { startRedis } from './redis.mjs';
+export { startRegistry } from './registry.mjs';
 
 /** Fetches and installs what startKafka and startRedis need; quick when everything is there. */
 export async function prepare(say) {

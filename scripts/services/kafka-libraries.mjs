@@ -7,7 +7,7 @@ import { cacheDirectory, withLock } from './directories.mjs';
 export const KAFKA_VERSION = '4.1.1';
 /** kafka-clients logs through SLF4J 1.7, for which this is Log4j's binding. */
 const LOG4J_VERSION = '2.25.3';
-const PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
+export const PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
 const DOWNLOAD_TIMEOUT_MS = 480_000;
 
 const run = promisify(execFile);

@@ -11,6 +11,11 @@ export interface MessageProperties {
   correlationData?: Buffer;
   /** In the order of the packet; names may repeat (0x26 User Property). */
   userProperties?: readonly (readonly [name: string, value: string])[];
+  /**
+   * Not of MQTT, and no client can set it: the `sluice-id` that this message has always had. Given where it is a dead letter that was
+   * put in again; it keeps its name, so that whoever reads Kafka recognises it.
+   */
+  replayOf?: string;
 }
 
 /** How a message came in. Stored with the message: the numbers are part of the frame format. */

@@ -50,6 +50,7 @@ const P_CONTENT_TYPE = 1 << 3;
 const P_RESPONSE_TOPIC = 1 << 4;
 const P_CORRELATION = 1 << 5;
 const P_USER = 1 << 6;
+const P_REPLAY = 1 << 7;
 
 /** Packs messages into a frame as they come: the payload is copied once, here, and pins no socket chunk afterwards. */
 export class FrameWriter {
@@ -99,7 +100,7 @@ export class FrameWriter {
 
   /** The finished frame, to be stamped with its log id before it is stored; the writer starts a new one. */
   finish(): Buffer {
-    const frame = this.#buffer.subarray(0, this.#position);
+    const frame = this.#takeBytes();
     frame.writeUInt16LE(MAGIC, 0);
     frame[2] = FRAME_VERSION;
     frame[3] = 0;
@@ -109,10 +110,21 @@ export class FrameWriter {
     frame.fill(0, LOG_ID_AT, HEADER_BYTES);
     // The next frame will be about as large as the last ones: sized once, rarely grown, never twice too big for long.
     this.#capacityHint = Math.max(MIN_CAPACITY_BYTES, Math.ceil((this.#capacityHint + this.#position * 1.25) / 2));
-    this.#buffer = Buffer.alloc(0);
     this.#position = HEADER_BYTES;
     this.#count = 0;
     this.#strings.clear();
+    return frame;
+  }
+
+  /** A small frame is copied out: it may be kept for long, and would keep all of the memory that it was packed in. */
+  #takeBytes(): Buffer {
+    const packed = this.#buffer.subarray(0, this.#position);
+    if (this.#position * 2 > this.#buffer.length) {
+      this.#buffer = Buffer.alloc(0);
+      return packed;
+    }
+    const frame = Buffer.allocUnsafeSlow(this.#position);
+    frame.set(packed);
     return frame;
   }
 
@@ -147,6 +159,10 @@ export class FrameWriter {
         this.#sharedString(name);
         this.#literal(value);
       }
+    }
+    if (properties.replayOf !== undefined) {
+      bits |= P_REPLAY;
+      this.#literal(properties.replayOf);
     }
     this.#buffer[at] = bits;
   }
@@ -310,6 +326,7 @@ class FrameReader {
       for (let i = 0; i < count; i++) pairs.push([this.#sharedString(), this.#literal()]);
       properties.userProperties = pairs;
     }
+    if ((bits & P_REPLAY) !== 0) properties.replayOf = this.#literal();
     return properties;
   }
 

@@ -20,6 +20,13 @@ class ShardTail {
   bytes = 0;
 }
 
+/** What a frame takes beside its bytes: Buffer, backing store, entry. Quiet devices make many small frames. */
+export const FRAME_OVERHEAD_BYTES = 512;
+
+function held(bytes: Buffer): number {
+  return bytes.buffer.byteLength + FRAME_OVERHEAD_BYTES;
+}
+
 /** A fresh array beats shifting: taken places are given back once they are half of a long array. */
 const COMPACT_FROM = 256;
 
@@ -35,7 +42,7 @@ export class HotTail {
     this.maxBytes = maxBytes;
   }
 
-  /** Bytes held, over all shards. */
+  /** Memory held, over all shards. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -45,7 +52,8 @@ export class HotTail {
    * frame too: the reader is behind and reads the store, and what it reads there next would be dropped from here anyway.
    */
   add(shard: number, base: number, count: number, bytes: Buffer): void {
-    if (this.#bytes + bytes.length > this.maxBytes) {
+    const heldBytes = held(bytes);
+    if (this.#bytes + heldBytes > this.maxBytes) {
       this.overflows++;
       this.drop(shard);
       return;
@@ -53,8 +61,8 @@ export class HotTail {
     let tail = this.#shards.get(shard);
     if (tail === undefined) this.#shards.set(shard, (tail = new ShardTail()));
     tail.frames.push({ base, count, bytes });
-    tail.bytes += bytes.length;
-    this.#bytes += bytes.length;
+    tail.bytes += heldBytes;
+    this.#bytes += heldBytes;
   }
 
   /** The frame that begins with `offset`, once; frames that begin before it are forgotten. undefined: read the store. */
@@ -84,8 +92,9 @@ export class HotTail {
 
   #removeFirst(tail: ShardTail, frame: TailFrame): void {
     tail.first++;
-    tail.bytes -= frame.bytes.length;
-    this.#bytes -= frame.bytes.length;
+    const heldBytes = held(frame.bytes);
+    tail.bytes -= heldBytes;
+    this.#bytes -= heldBytes;
     if (tail.first === tail.frames.length) {
       tail.frames = [];
       tail.first = 0;

@@ -27,6 +27,9 @@ export interface Span {
   close(): void;
 }
 
+/** What an open frame takes of memory beside its bytes, about: quiet devices make many small frames. */
+const FRAME_OVERHEAD_BYTES = 1_024;
+
 /** A frame whose messages are on their way. Two small numbers per message; the messages themselves are not kept. */
 export class OpenFrame extends OpenMessages implements Span {
   readonly base: number;
@@ -43,7 +46,8 @@ export class OpenFrame extends OpenMessages implements Span {
     settledBefore: number,
     listener: MessagesListener,
   ) {
-    super(ownership, decoded.logId, decoded.messages.length, bytes.length, listener);
+    const heldBytes = bytes.length + FRAME_OVERHEAD_BYTES;
+    super(ownership, decoded.logId, decoded.messages.length, heldBytes, listener);
     this.base = base;
     this.storedBytes = bytes.length;
     this.cursor = settledBefore;

@@ -46,6 +46,7 @@ function randomMessage(random: Random): Message {
       contentType: maybe(() => randomText(random)),
       responseTopic: maybe(() => randomText(random)),
       correlationData: maybe(() => randomBytes(random.int(50))),
+      replayOf: maybe(() => 'vNPJBXuOTrQ:1:6'),
       userProperties: maybe(() =>
         Array.from({ length: 1 + random.int(5) }, (): [string, string] => [randomText(random), randomText(random)]),
       ),
@@ -67,6 +68,17 @@ function randomMessage(random: Random): Message {
 }
 
 describe('a frame', () => {
+  it('keeps no more memory than about twice its bytes, however small it is', () => {
+    const writer = new FrameWriter();
+    for (const bytes of [10, 200_000, 10, 3_000, 10]) {
+      writer.add(message({ payload: Buffer.alloc(bytes) }));
+      const frame = writer.finish();
+      expect(frame.buffer.byteLength).toBeLessThan(2 * frame.length);
+      stampFrame(frame, logId);
+      expect(decodeFrame(frame).messages[0]?.payload.length).toBe(bytes);
+    }
+  });
+
   it('gives back what was packed, in order, with its log id', () => {
     const messages = [message(), message({ clientId: 'd2', payload: Buffer.alloc(0) }), message({ qos: 2, dup: true })];
     const decoded = decodeFrame(pack(messages));

@@ -29,6 +29,12 @@ export interface CommitWaiter {
   dropped(): void;
 }
 
+/** How far what feeds the log has come (see AppendRequest.cursors). */
+export interface Cursor {
+  readonly name: string;
+  readonly value: string;
+}
+
 export interface CommitOptions {
   readonly shard: number;
   /** A message waits this long for its commit at most; then it is refused, and the device resends. */
@@ -84,6 +90,9 @@ class Batch {
   readonly qos2Entries: number[] = [];
   readonly qos2Remove: Qos2Id[] = [];
   readonly qos2Clear: string[] = [];
+  readonly cursors: Record<string, string> = {};
+  /** Of what a cursor counts nothing may be left out. */
+  hasCursors = false;
   /** What of qos2Add is in force: a resend over a new connection may reach the batch that still holds the first one. */
   readonly qos2Known = new Map<string, Set<number>>();
   count = 0;
@@ -147,9 +156,9 @@ export class GroupCommit {
     return this.#state === 'holding' && this.#error?.code === 'STORE_FULL';
   }
 
-  /** Commits a message. `qos2PacketId` is remembered in the same commit. */
-  append(message: Message, waiter: CommitWaiter, qos2PacketId?: number): void {
-    if (message.qos === 0 && this.full) {
+  /** Commits a message. `qos2PacketId` is remembered in the same commit, and so is `cursor`. */
+  append(message: Message, waiter: CommitWaiter, qos2PacketId?: number, cursor?: Cursor): void {
+    if (message.qos === 0 && cursor === undefined && this.full) {
       this.counters.droppedQos0++;
       waiter.dropped();
       return;
@@ -168,6 +177,10 @@ export class GroupCommit {
       return;
     }
     this.#writer.add(message);
+    if (cursor !== undefined) {
+      batch.cursors[cursor.name] = cursor.value;
+      batch.hasCursors = true;
+    }
     batch.messages.push(batch.count++);
     this.#push(waiter);
   }
@@ -301,6 +314,7 @@ export class GroupCommit {
       qos2Add: batch.qos2Add,
       qos2Remove: batch.qos2Remove,
       qos2Clear: batch.qos2Clear,
+      ...(batch.hasCursors ? { cursors: batch.cursors } : {}),
     };
     this.counters.appends++;
     let outcome: AppendOutcome;
@@ -432,6 +446,8 @@ export class GroupCommit {
     rest.since = batch.since;
     rest.qos2Remove.push(...batch.qos2Remove);
     rest.qos2Clear.push(...batch.qos2Clear);
+    Object.assign(rest.cursors, batch.cursors);
+    rest.hasCursors = batch.hasCursors;
     const stored = batch.frame === undefined ? [] : decodeFrame(batch.frame).messages;
     const writer = new FrameWriter();
     const idOf = new Map(batch.qos2Entries.map((entry, index) => [entry, batch.qos2Add[index]]));
@@ -467,7 +483,7 @@ export class GroupCommit {
   }
 
   #dropQos0(batch: Batch): void {
-    if (batch.frame === undefined) return;
+    if (batch.frame === undefined || batch.hasCursors) return;
     const stored = decodeFrame(batch.frame).messages;
     const entries = new Set<number>();
     batch.messages.forEach((index, entry) => {

@@ -15,6 +15,7 @@ export interface AppendSide {
   accepted: number;
   bytesIn: number;
   epochs: LogEpoch[];
+  cursors: Record<string, string>;
 }
 
 /** Written by settlements and leases. */
@@ -75,7 +76,14 @@ export class ShardLog {
     return new ShardLog(
       shard,
       limitBytes,
-      { origin, head: knownHead, accepted: 0, bytesIn: 0, epochs: [{ logId: origin, from: knownHead + 1 }] },
+      {
+        origin,
+        head: knownHead,
+        accepted: 0,
+        bytesIn: 0,
+        epochs: [{ logId: origin, from: knownHead + 1 }],
+        cursors: {},
+      },
       {
         released: knownHead,
         trimmed: knownHead + 1,
@@ -149,6 +157,10 @@ export class ShardLog {
     append.head += request.count;
     append.accepted += request.count;
     append.bytesIn += request.frame.length;
+    for (const [name, value] of Object.entries(request.cursors ?? {})) {
+      if (value === '') delete append.cursors[name];
+      else append.cursors[name] = value;
+    }
     return base;
   }
 

@@ -3,7 +3,7 @@
  * (from 1). It commits, reads, settles and leases; it interprets neither messages nor records.
  *
  * Two sides write, and never the same fields:
- * - the append side (any process): head, accepted, bytesIn, appenders, QoS 2 ids;
+ * - the append side (any process): head, accepted, bytesIn, appenders, QoS 2 ids, cursors;
  * - the settle side (the lease holder, fenced by its token): released, trimmed, outcomes, bytesOut, parking, set-aside frames.
  *
  * Every backend passes test/conformance/store.ts.
@@ -66,6 +66,8 @@ export interface AppendRequest {
   readonly qos2Remove: readonly Qos2Id[];
   /** Clients that started clean: all their ids are forgotten, before qos2Add applies. */
   readonly qos2Clear: readonly string[];
+  /** How far what feeds this log has come, by name: remembered in the same commit. '' forgets a name. Only with a frame. */
+  readonly cursors?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -171,6 +173,8 @@ export interface ShardStats {
   readonly bytes: number;
   readonly parked: readonly ParkingState[];
   readonly setAside: number;
+  /** As appends have left them (see AppendRequest.cursors). */
+  readonly cursors: Readonly<Record<string, string>>;
   /** Process that holds the lease, if any. */
   readonly owner: string | undefined;
 }

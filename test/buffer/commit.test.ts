@@ -179,6 +179,24 @@ describe('group commit', () => {
     expect(commit.counters).toMatchObject({ refused: 1, droppedQos0: 2, messages: 0 });
   });
 
+  it('keeps messages that a cursor counts, of QoS 0 too, and commits the cursor with them', async () => {
+    const { store, log, commit, waiter, payloads } = setUp();
+    commit.append(message('one', { qos: 0 }), waiter('a'), undefined, { name: 'replay', value: '1' });
+    commit.append(message('two', { qos: 0 }), waiter('b'), undefined, { name: 'replay', value: '2' });
+    await turn();
+    expect(store.appends[0]?.request.cursors).toEqual({ replay: '2' });
+    store.appends[0]?.answer({ kind: 'full' });
+    await turn();
+    await vi.advanceTimersByTimeAsync(150);
+    expect(payloads(1)).toEqual(['one', 'two']);
+    store.appends[1]?.answer(committed(1));
+    await turn();
+    expect(log).toEqual(['health STORE_FULL', 'health ok', 'frame 1+2', 'a committed', 'b committed']);
+    commit.append(message('three'), waiter('c'));
+    await turn();
+    expect(store.appends[2]?.request.cursors).toBeUndefined();
+  });
+
   it('goes on when a full shard has room again', async () => {
     const { store, log, commit, waiter } = setUp();
     commit.append(message('1'), waiter('a'));

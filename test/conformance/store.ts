@@ -379,6 +379,35 @@ export function storeConformance(
       });
     });
 
+    describe('cursors', () => {
+      it('move with the frame they came with, over a restart', async () => {
+        let process = await start();
+        await process.store.append(process.request({ frames: 'a', cursors: { one: '1', two: '2' } }));
+        await process.store.append(process.request({ frames: 'b', cursors: { one: '5', two: '' } }));
+        await process.append('c');
+        process = await restart();
+        const { cursors, accepted } = await process.store.stats(0);
+        expect(cursors).toEqual({ one: '5' });
+        expect(accepted).toBe(3);
+      });
+
+      it('stay where they are when the frame is refused', async () => {
+        const process = await start({ shards: 2, maxBytes: 20 });
+        await process.store.append(process.request({ frames: 'a', cursors: { one: '1' } }));
+        const late = process.request({ frames: 'b', cursors: { one: '2' } });
+        expect(await codeOf(process.store.append({ ...late, logId: 'another-log' }))).toBe('APPENDER_STALE');
+        const large = process.request({ frames: '1234567890', cursors: { one: '3' } });
+        expect(await process.store.append(large)).toEqual({ kind: 'full' });
+        expect((await process.store.stats(0)).cursors).toEqual({ one: '1' });
+      });
+
+      it('belong to a shard', async () => {
+        const process = await start();
+        await process.store.append(process.request({ frames: 'a', cursors: { one: '1' } }));
+        expect((await process.store.stats(1)).cursors).toEqual({});
+      });
+    });
+
     describe('reading', () => {
       it('begins with the frame that holds the offset, or the first after it', async () => {
         const process = await start();
@@ -861,6 +890,7 @@ export function storeConformance(
         bytes: 0,
         parked: [],
         setAside: 0,
+          cursors: {},
         owner: undefined,
       });
     });

@@ -47,7 +47,7 @@ export class LevelShard {
     const log = new ShardLog(
       shard,
       limitBytes,
-      fromJson<AppendSide>(append),
+      { cursors: {}, ...fromJson<Omit<AppendSide, 'cursors'>>(append) },
       settleSideOf(settle),
       undefined,
       new Qos2Ids(),

@@ -209,6 +209,7 @@ export class LevelStore implements BufferStore {
       bytes: log.bytes,
       parked: [...log.parked.values()],
       setAside: part.setAside,
+      cursors: { ...log.append.cursors },
       owner: log.leaseUntil > performance.now() ? log.settle.owner : undefined,
     };
   }

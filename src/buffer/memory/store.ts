@@ -192,6 +192,7 @@ export class MemoryStore implements BufferStore {
       bytes: log.bytes,
       parked: [...log.parked.values()],
       setAside: aside.length,
+      cursors: { ...log.append.cursors },
       owner: log.leaseUntil > this.#now() ? log.settle.owner : undefined,
     };
   }

@@ -6,7 +6,7 @@ import { script } from './script.ts';
  * KEYS  1 meta, 2 log, 3 appenders, 4 lease, then the id sets: one per client to clear, per id to add, per id to remove
  * ARGV  1 appender token, 2 sequence, 3 log id, 4 limit in bytes, 5 messages in the frame, 6 frame, 7 own process,
  *       8 prefix of wake channels, 9 shard, 10 clients to clear, 11 ids to add, 12 ids to remove, then the ids to add,
- *       then the ids to remove
+ *       then the ids to remove, then names and values of cursors
  * Gives {'committed', base, bytes held} | {'full'} | {'duplicate', index…} | {'stale', why}
  *
  * Whatever can fail comes before the first write, and XADD is the first: a script is not rolled back. The server time of an
@@ -48,6 +48,10 @@ if count > 0 then
   redis.call('XADD', KEYS[2], int(base) .. '-0', 'n', ARGV[5], 'f', ARGV[6])
   redis.call('HSET', KEYS[1], 'head', int(base + count - 1), 'accepted', int(num(meta[3]) + count),
     'bytesIn', int(num(meta[4]) + size))
+  for i = 13 + adds + removes, #ARGV, 2 do
+    local field = 'c:' .. ARGV[i]
+    if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, ARGV[i + 1]) end
+  end
 end
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[2] .. ' ' .. time[1] .. string.sub('00000' .. time[2], -6, -4))
 for i = 1, clears do redis.call('DEL', KEYS[4 + i]) end

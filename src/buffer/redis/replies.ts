@@ -38,6 +38,8 @@ export function parkingStatesOf(flat: readonly string[]): ParkingState[] {
 
 /** Prefix of the meta fields that count discarded messages by rule. */
 export const DISCARDED_FIELD = 'd:';
+/** Prefix of the meta fields that are cursors. */
+const CURSOR_FIELD = 'c:';
 
 export function statsOf(
   shard: number,
@@ -52,8 +54,10 @@ export function statsOf(
     expired: number('expired'),
     discarded: {},
   };
+  const cursors: Record<string, string> = {};
   for (const [field, value] of meta) {
     if (field.startsWith(DISCARDED_FIELD)) outcomes.discarded[field.slice(DISCARDED_FIELD.length)] = Number(value);
+    else if (field.startsWith(CURSOR_FIELD)) cursors[field.slice(CURSOR_FIELD.length)] = value;
   }
   return {
     shard,
@@ -66,6 +70,7 @@ export function statsOf(
     bytes: number('bytesIn') - number('bytesOut'),
     parked,
     setAside,
+    cursors,
     owner: lease === '' ? undefined : lease.slice(lease.indexOf(' ') + 1),
   };
 }

@@ -171,6 +171,7 @@ export class RedisStore implements BufferStore {
         qos2Remove.length,
         ...qos2Add.map(({ packetId }) => packetId),
         ...qos2Remove.map(({ packetId }) => packetId),
+        ...(request.cursors === undefined ? [] : Object.entries(request.cursors).flat()),
       ],
     )) as readonly [string, ...(string | number)[]];
     switch (reply[0]) {

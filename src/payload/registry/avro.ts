@@ -56,7 +56,7 @@ function parseSchema(text: string): avro.Schema {
     return JSON.parse(text) as avro.Schema;
   } catch {
     // A primitive may be registered by its bare name.
-    return text as unknown as avro.Schema;
+    return text;
   }
 }
 

@@ -38,6 +38,9 @@ export interface MosquittoOptions {
 }
 
 export interface Mosquitto extends ServiceProcess {
+  readonly port: number;
+}
+
 /** A Schema Registry with Confluent's API; what it holds is gone when it stops. */
 export interface Registry extends ServiceProcess {
   readonly url: string;

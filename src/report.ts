@@ -111,6 +111,11 @@ export class Report implements Heard {
     this.#say('warn', 'topic.parked', message, { shard, topic });
   }
 
+  parkingFull(shard: number, topic: string): void {
+    const message = `${topic}: no more may be parked of shard ${shard} (forward.parkingMaxBytes): it holds up the others until it works again`;
+    this.#say('error', 'parking.full', message, { shard, topic });
+  }
+
   topicUnparked(shard: number, topic: string): void {
     this.#say('info', 'topic.unparked', `${topic}: the parked records of shard ${shard} are delivered`, {
       shard,

@@ -279,6 +279,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         chunkMaxRecords: forward.chunkRecords,
         chunkMaxBytes: forward.chunkBytes,
         windowMaxBytes: forward.windowBytes,
+        parkingMaxBytes: forward.parkingMaxBytes,
         retryMinMs: forward.retry.minMs,
         retryMaxMs: forward.retry.maxMs,
       },
@@ -409,7 +410,11 @@ export class Sluice extends EventEmitter<SluiceEvents> {
           released: shard.released,
           buffered: shard.logMessages + shard.parkedMessages,
           bytes: shard.bytes,
-          parked: shard.parked,
+          parked: shard.parked.map((state) => ({
+            ...state,
+            full:
+              forward?.shards[shard.shard]?.parked.some(({ topic, full }) => full && topic === state.topic) ?? false,
+          })),
           setAside: shard.setAside,
         })),
       },

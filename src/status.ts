@@ -9,6 +9,12 @@ export interface ListenerStatus {
   readonly url: string;
 }
 
+/** What of a topic that cannot be written waits apart from the log. */
+export interface ParkedStatus extends ParkingState {
+  /** It has reached its bound (`forward.parkingMaxBytes`): the topic holds up the shard. */
+  readonly full: boolean;
+}
+
 export interface ShardStatus {
   readonly shard: number;
   readonly owned: boolean;
@@ -17,7 +23,7 @@ export interface ShardStatus {
   /** Messages that Kafka does not have yet, in the log and parked. */
   readonly buffered: number;
   readonly bytes: number;
-  readonly parked: readonly ParkingState[];
+  readonly parked: readonly ParkedStatus[];
   /** Corrupt frames set aside. */
   readonly setAside: number;
 }

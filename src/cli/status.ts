@@ -28,6 +28,7 @@ export function renderStatus(status: SluiceStatus): string {
     ...kafka.lanes
       .filter((lane) => lane.error !== undefined)
       .map((lane) => `          ${lane.topic}[${lane.partition}]: ${number(lane.queued)} wait: ${lane.error}`),
+    ...parkedLines(status),
     `ledger    accepted ${number(ledger.accepted)} = buffered ${number(ledger.buffered)} + delivered ${number(ledger.delivered)}` +
       ` + dead-lettered ${number(ledger.deadLettered)} + expired ${number(ledger.expired)} + discarded ${number(sum(ledger.discarded))}` +
       (ledger.imbalance === 0 ? '' : `  OUT OF BALANCE by ${number(ledger.imbalance)}`),
@@ -35,6 +36,24 @@ export function renderStatus(status: SluiceStatus): string {
   const setAside = buffer.shards.reduce((total, shard) => total + shard.setAside, 0);
   if (setAside > 0) lines.push(`          ${number(setAside)} corrupt frames are set aside`);
   return `${lines.join('\n')}\n`;
+}
+
+/** One line per topic that waits apart from the log, over all shards. */
+function parkedLines({ buffer }: SluiceStatus): string[] {
+  const topics = new Map<string, { messages: number; bytes: number; full: boolean }>();
+  for (const { topic, messages, bytes, full } of buffer.shards.flatMap(({ parked }) => parked)) {
+    const known = topics.get(topic) ?? { messages: 0, bytes: 0, full: false };
+    topics.set(topic, {
+      messages: known.messages + messages,
+      bytes: known.bytes + bytes,
+      full: known.full || full,
+    });
+  }
+  return [...topics].map(
+    ([topic, { messages, bytes, full }]) =>
+      `          ${topic}: ${messages.toLocaleString('en-US')} messages parked, ${approximateSize(bytes)}` +
+      (full ? '; no more may be: it holds up the buffer' : ''),
+  );
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {

@@ -21,6 +21,8 @@ export interface ForwardEvents {
   shardStopped(shard: number, error: SluiceError): void;
   /** A topic holds up this shard: its records are moved to its parking log, and what follows for it. */
   topicParked?(shard: number, topic: string): void;
+  /** Its parking log has reached its bound: it holds up the shard after all, until it works again. */
+  parkingFull?(shard: number, topic: string): void;
   /** The last parked record of the topic is delivered. */
   topicUnparked?(shard: number, topic: string): void;
   /** FRAME_CORRUPT: an entry of a parking log cannot be read; its messages are counted as discarded. */

@@ -33,6 +33,8 @@ export interface ParkingHost {
   parkedFault(error: SluiceError | undefined): void;
   parkedCorrupt(topic: string, position: number, error: SluiceError): void;
   topicParked(topic: string): void;
+  /** Told once, until half of it is free again. */
+  parkingFull(topic: string): void;
   topicUnparked(topic: string): void;
   parkingUnreadable(error: SluiceError): void;
 }
@@ -44,6 +46,8 @@ export interface ParkedTopicStatus {
   readonly bytes: number;
   /** New records of the topic go to the parking log as well. */
   readonly holding: boolean;
+  /** It has reached its bound, and holds up the log. */
+  readonly full: boolean;
 }
 
 /** Messages that wait in several parking logs, of which one record is a dead letter already; beyond, only the kind is forgotten. */
@@ -90,7 +94,7 @@ export class Parking implements ParkingRoom, TopicParkingHost {
   }
 
   status(): ParkedTopicStatus[] {
-    return [...this.#topics.values()].map(({ topic, stored, holding }) => ({ topic, ...stored, holding }));
+    return [...this.#topics.values()].map(({ topic, stored, holding, full }) => ({ topic, ...stored, holding, full }));
   }
 
   start(): void {
@@ -149,10 +153,17 @@ export class Parking implements ParkingRoom, TopicParkingHost {
   /** A log that is empty takes one message, whatever its size: what is parked is how the topic is found to work again. */
   room(topic: string, bytes: number): boolean {
     const parking = this.#topics.get(topic);
-    if (parking?.closing === true) return false;
-    const stored = parking?.stored;
-    if (stored === undefined || stored.bytes === 0) return true;
-    return stored.bytes + bytes <= this.options.parkingMaxBytes / this.store.shards;
+    if (parking === undefined) return true;
+    if (parking.closing) return false;
+    if (parking.stored.bytes === 0 || parking.stored.bytes + bytes <= this.#maxBytes) return true;
+    if (!parking.full) this.#host.parkingFull(topic);
+    parking.full = true;
+    return false;
+  }
+
+  /** Each shard's part of a topic's bound. */
+  get #maxBytes(): number {
+    return this.options.parkingMaxBytes / this.store.shards;
   }
 
   /** Puts the entries that are delivered into the draft. */
@@ -193,6 +204,7 @@ export class Parking implements ParkingRoom, TopicParkingHost {
       parking.stored.entries -= draft.topics.get(topic)?.entries ?? 0;
       parking.stored.messages -= messages;
       parking.stored.bytes -= bytes;
+      if (parking.stored.bytes <= this.#maxBytes / 2) parking.full = false;
     }
     for (const { topic, messages, bytes } of change.park ?? []) {
       const parking = this.#topics.get(topic);

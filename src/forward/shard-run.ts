@@ -186,6 +186,10 @@ export class ShardRun implements ReaderHost, SettlerHost, ParkingHost {
     this.#host.events.topicParked?.(this.shard, topic);
   }
 
+  parkingFull(topic: string): void {
+    this.#host.events.parkingFull?.(this.shard, topic);
+  }
+
   topicUnparked(topic: string): void {
     this.#host.events.topicUnparked?.(this.shard, topic);
   }

@@ -66,6 +66,8 @@ export class TopicParking implements MessagesListener {
   parking = false;
   /** Nothing more is parked, so that what is on its way can be the last: where settlements follow each other closely. */
   closing = false;
+  /** Something did not fit any more. */
+  full = false;
   readonly #host: TopicParkingHost;
   /** There may be entries behind the last one read. */
   #more: boolean;

@@ -682,6 +682,46 @@ export function storeConformance(
         expect(await process.append('1234567890')).toBe(2);
       });
 
+      it('has room at the limit, as settling and unparking have: what was accepted can always be finished', async () => {
+        let process = await start({ shards: 1, maxBytes: 10 });
+        await process.append('12345', 5);
+        await process.append('67890', 5);
+        const full = async (): Promise<void> =>
+          expect(await process.store.append(process.request({ frames: '1' }))).toEqual({ kind: 'full' });
+        await full();
+        let lease = await process.lease();
+        // Parked entries are larger than what they free, and one message may be parked for several topics.
+        await process.store.settle(lease, {
+          released: 5,
+          trimmed: 6,
+          freedBytes: 5,
+          park: [park('t', '1'.repeat(50), 5), park('u', '1'.repeat(50), 0)],
+        });
+        expect((await process.store.stats(0)).bytes).toBe(105);
+        await full();
+        process = await restart({ shards: 1, maxBytes: 10 });
+        await full();
+        lease = await process.lease();
+        await process.store.settle(lease, {
+          released: 10,
+          trimmed: 11,
+          freedBytes: 5,
+          outcomes: { delivered: 5 },
+          marks: { note: 'kept' },
+        });
+        await full();
+        for (const topic of ['t', 'u']) {
+          const [entry] = await process.store.readParked(0, topic, 0, 1e6);
+          const messages = topic === 't' ? 5 : 0;
+          await process.store.settle(lease, {
+            unpark: [{ topic, upTo: entry!.position, messages, bytes: 50 }],
+            outcomes: { delivered: messages },
+          });
+        }
+        expect(await process.store.stats(0)).toMatchObject({ bytes: 0, accepted: 10, outcomes: { delivered: 10 } });
+        expect(await process.append('1234567890')).toBe(11);
+      });
+
       it('keeps the ledger balanced through parking, restart and delivery', async () => {
         let process = await start();
         await process.append('abcdefgh', 8);
@@ -890,7 +930,7 @@ export function storeConformance(
         bytes: 0,
         parked: [],
         setAside: 0,
-          cursors: {},
+        cursors: {},
         owner: undefined,
       });
     });

@@ -197,6 +197,44 @@ describe('parking', () => {
     }
   });
 
+  it.each([['bad'], ['worse']])(
+    'keeps two topics at once in order through a crash at any step; %s works again first',
+    async (earlier) => {
+      const topics = ['good', 'bad', 'worse', 'bad+worse'];
+      for (let crashAfterMs = 0; crashAfterMs < 4_000; crashAfterMs += 330) {
+        const sink = new Topics();
+        const first = await Rig.started(sink, { options: small });
+        sink.broken.add('bad').add('worse');
+        await publishAlternately(first, 0, 100, topics);
+        await first.clock.advance(1_500);
+        first.clock.setTimeout(() => sink.broken.delete(earlier), 500);
+        first.clock.setTimeout(() => sink.broken.clear(), 2_000);
+        await first.clock.advance(crashAfterMs);
+        first.crash();
+        const next = await Rig.open(sink, { options: small, logs: first.logs, clock: first.clock });
+        await next.clock.advance(11_000);
+        await next.forwarder.start();
+        await publishAlternately(next, 100, 20, topics);
+        await next.clock.advance(3_000);
+        sink.broken.clear();
+        await next.clock.until(() => next.settled && parkedOf(next).length === 0, 60_000);
+        for (const topic of ['bad', 'worse']) {
+          const firsts = sink.records(topic).map(({ value, headers }) => {
+            const id = headers.find(([name]) => name === 'id')?.[1];
+            return `${String(id)} ${String(value)}`;
+          });
+          const once = firsts.filter((value, at) => firsts.indexOf(value) === at);
+          expect(
+            once.map((each) => each.split(' ')[1]),
+            `${topic}, crash after ${crashAfterMs} ms`,
+          ).toEqual(numbers(0, 120).flatMap((value) => [value, value]));
+        }
+        expect((await next.stats()).outcomes).toMatchObject({ delivered: 480, deadLettered: 0, discarded: {} });
+        expectBalanced(first.logs);
+      }
+    },
+  );
+
   it('is bounded: a full parking log holds up the log, and nothing is dropped', async () => {
     const sink = new Topics();
     const rig = await Rig.started(sink, { options: { ...small, parkingMaxBytes: 20_000 } });
@@ -206,6 +244,8 @@ describe('parking', () => {
     const [parked] = parkedOf(rig);
     expect(parked!.bytes).toBeLessThan(20_000);
     expect(parked!.messages).toBeGreaterThan(10);
+    expect(rig.events('parkingFull')).toEqual([[0, 'bad']]);
+    expect(rig.forwarder.status().shards[0]!.parked).toMatchObject([{ topic: 'bad', full: true }]);
     const stats = await rig.stats();
     expect(stats.logMessages).toBeGreaterThan(500);
     expect(sink.records('good').length).toBeLessThan(1_000);

@@ -30,10 +30,18 @@ export const forward = z
   .strictObject({
     windowBytes: size(
       '32MB',
-      'Read from the buffer and not yet settled, per shard: bounds memory, and duplicates after a crash.',
+      'Read from the buffer and not yet settled, over all shards of a process: bounds memory, and duplicates after a crash.',
       {
         min: '1MB',
         max: '1GB',
+      },
+    ),
+    parkingMaxBytes: size(
+      '256MB',
+      'What may be parked of one topic that cannot be written while others go on, over all shards. Beyond it the topic holds up the buffer. 0: nothing is parked.',
+      {
+        min: '0B',
+        max: '1024TB',
       },
     ),
     chunkRecords: integer(1000, 'Records in one request per partition, at most.', 1, 100_000),

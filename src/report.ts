@@ -173,7 +173,11 @@ export class Report implements Heard {
   connectionFailed(clientId: string, remoteAddress: string, error: Error): void {
     const suppressed = this.#sampler.take(`connection ${clientId} ${error.message}`);
     if (suppressed === undefined) return;
-    const more = suppressed === 0 ? {} : { suppressed };
+    const more = {
+      ...(suppressed === 0 ? {} : { suppressed }),
+      // Of the MQTT specification, where the client broke a rule of it.
+      ...('clause' in error ? { clause: error.clause } : {}),
+    };
     this.#log.info(
       { event: 'connection.failed', clientId, remoteAddress, error: error.message, ...more },
       `connection closed: ${error.message}`,

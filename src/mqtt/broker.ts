@@ -86,6 +86,8 @@ export interface MqttBroker {
 
 /** Aliases that a client of MQTT 5 may set for its topics. */
 const TOPIC_ALIASES = 32;
+/** A CONNECT may hold a will and a token. It is what a client that nobody knows yet can make us hold. */
+const CONNECT_MAX_BYTES = 64 * 1024;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Takes the sessions over: they are closed with the broker, also where it does not come up. */
@@ -151,6 +153,12 @@ class Broker implements MqttBroker {
           this.counters.faults++;
           options.events.fault(where, error);
         },
+      },
+      guardLimits: {
+        connectMaxBytes: Math.min(CONNECT_MAX_BYTES, limits.maxPacketSizeBytes),
+        packetMaxBytes: limits.maxPacketSizeBytes,
+        topicAliasMaximum: TOPIC_ALIASES,
+        topicLevelsMax: this.#aedes.maxTopicLevels,
       },
       silent: sessions.silent,
       deliveries: 0,

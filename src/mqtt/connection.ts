@@ -11,6 +11,7 @@ import { anonymous, type ClientCertificate, type Identity } from '../auth/identi
 import type { Publisher } from '../ingest/admission.ts';
 import { errorText, type SluiceError } from '../errors.ts';
 import type { MqttEvents } from './events.ts';
+import type { GuardLimits } from './guard/guard.ts';
 import type { AedesBroker, AedesClient, Done, PublishPacket } from './patches/internals.ts';
 import { disconnect, PUBACK, PUBREC, ReasonCode } from './wire.ts';
 
@@ -48,6 +49,7 @@ export interface BrokerCore {
   readonly ingest: Pick<Ingest, 'publisher' | 'admit' | 'releaseQos2' | 'forgetQos2'>;
   readonly counters: MqttCounters;
   readonly events: MqttEvents;
+  readonly guardLimits: GuardLimits;
   readonly silent: ((topic: string, qos: number) => boolean) | undefined;
   /** Messages that are acknowledged and not yet handed to the subscribers and sessions. */
   deliveries: number;

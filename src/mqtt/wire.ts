@@ -1,7 +1,6 @@
 /** The few packets that sluice writes itself. MQTT 3.1.1 and 5 share their first bytes; reason code 0 needs none. */
 
 export const ReasonCode = {
-  protocolError: 0x82,
   notAuthorized: 0x87,
   /** For an outage of the store. 0x88 (Server unavailable) is of CONNACK alone (MQTT 5.0 §3.14.2.1): mqtt.js takes it for a broken packet. */
   serverBusy: 0x89,

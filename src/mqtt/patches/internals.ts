@@ -77,14 +77,11 @@ export interface AedesClient extends EventEmitter {
   /** Packets that are read and not done. */
   _parsingBatch: number;
   _nextBatch: (error?: unknown) => void;
-  _parser: EventEmitter & { packet: { length: number } | null; parse(bytes: Buffer): void };
-  _rejectingPacketTooLarge: boolean;
-  readonly broker: { readonly maximumPacketSize: number };
+  _parser: EventEmitter & { parse(bytes: Buffer): void };
   _keepaliveTimer: NodeJS.Timeout | null;
   _keepaliveInterval: number;
   pause(): void;
   resume(): void;
-  rejectPacketTooLarge(size: number): void;
   close(done?: () => void): void;
   disconnect(options: { reasonCode: number }, done?: () => void): void;
   subscribe(
@@ -100,6 +97,7 @@ export interface AedesBroker extends EventEmitter {
   id: string;
   closed: boolean;
   connectedClients: number;
+  maxTopicLevels: number;
   clients: Record<string, AedesClient>;
   brokers: Record<string, number>;
   _clearWillInterval: NodeJS.Timeout;
@@ -114,7 +112,16 @@ export interface AedesBroker extends EventEmitter {
   scheduleWill(client: AedesClient, will: WillPacket, delaySeconds: number): void;
 }
 
-const brokerMembers = ['clients', 'brokers', '_takingOver', 'handle', 'listen', 'publish', 'close'] as const;
+const brokerMembers = [
+  'clients',
+  'brokers',
+  'maxTopicLevels',
+  '_takingOver',
+  'handle',
+  'listen',
+  'publish',
+  'close',
+] as const;
 const brokerMethods = ['unregisterClient', 'scheduleSessionExpiry', 'publishWill', 'scheduleWill'] as const;
 
 export function assertInternals(broker: AedesBroker): void {

@@ -1,7 +1,5 @@
 /**
  * The one point that every parsed packet passes on its way into aedes 2.0.0-beta.1, and what must not reach it there:
- * - a property given twice: mqtt-packet makes an array of it, and `armLongTimer: delayMs must be a finite number` ends the
- *   process;
  * - PUBREL: aedes awaits the session store without a catch, and does not wait for the buffer, which holds the packet ids;
  * - SUBSCRIBE with several filters: aedes answers in the order of an object's keys, drops repeated filters from the answer,
  *   ends on the filter `__proto__`, and hangs for ever on aedes-persistence-redis, which waits for all filters under one name;
@@ -9,8 +7,7 @@
  */
 import type { SluiceError } from '../../errors.ts';
 import type { Connection, ReleaseWaiter } from '../connection.ts';
-import { packetFault } from '../packet-check.ts';
-import { connackRefused, disconnect, pubcomp, ReasonCode, suback } from '../wire.ts';
+import { pubcomp, ReasonCode, suback } from '../wire.ts';
 import type { AnyPacket, Subscription } from './internals.ts';
 
 /** Packets that a client may send before it has its CONNACK [MQTT-3.1.4-5]. */
@@ -27,10 +24,7 @@ export function interceptPackets(connection: Connection): void {
 
   const pass = (packet: AnyPacket): void => {
     if (connection.ending) return;
-    const fault = packetFault(packet);
-    if (fault !== undefined) {
-      protocolError(connection, packet, fault);
-    } else if (packet.cmd === 'pubrel' && client.connected) {
+    if (packet.cmd === 'pubrel' && client.connected) {
       release(connection, packet.messageId ?? 0);
     } else if (packet.cmd === 'subscribe' && client.connected && (packet.subscriptions?.length ?? 0) > 1) {
       subscribeOneByOne(connection, packet);
@@ -64,14 +58,6 @@ export function interceptPackets(connection: Connection): void {
       if (!client.closed) pass(packet);
     }
   });
-}
-
-function protocolError(connection: Connection, packet: AnyPacket, what: string): void {
-  const { client, core, info } = connection;
-  core.events.connectionFailed(client.id ?? '', info.remoteAddress, new Error(`${packet.cmd}: ${what}`));
-  const version = packet.cmd === 'connect' ? packet.protocolVersion : client.version;
-  const refusal = packet.cmd === 'connect' ? connackRefused : disconnect;
-  connection.reject(version === 5 ? refusal(ReasonCode.protocolError) : undefined);
 }
 
 /** PUBCOMP follows the commit that forgets the packet id [MQTT-4.3.3-2]; without it the client sends PUBREL again. */

@@ -1,5 +1,7 @@
 /**
- * Reading from the socket, in place of aedes' `nextBatch`: the one point where the bytes of a connection pass.
+ * Reading from the socket, in place of aedes' `nextBatch`: the one point where the bytes of a connection pass. All of them pass
+ * the guard; only what it finds valid reaches aedes. What came before a packet that it does not is handled and answered, and then
+ * the connection ends.
  *
  * aedes 2.0.0-beta.1 means to read on once everything it has read is done, but counts every 'readable' event, and every end of
  * a pause, as something done. What it reads then depends on how the bytes arrive: at times nothing for as long as an append
@@ -12,31 +14,42 @@
  */
 import { errorText } from '../../errors.ts';
 import type { Connection } from '../connection.ts';
+import { Guard, type Violation } from '../guard/guard.ts';
 
 /** Read and not finished, per connection. One read of the socket may go beyond it. */
 const UNFINISHED_MAX_BYTES = 128 * 1024;
+/** How long a client that broke a rule may wait for the answers to what it sent before. All of them have time limits of their own. */
+const FINISH_MAX_MS = 60_000;
 
 /** Before the client's first byte is read. */
 export function readInOrder(connection: Connection): void {
-  const { client, core } = connection;
+  const { client, core, info } = connection;
   const { conn } = client;
   let parsing = false;
   let unfinishedBytes = 0;
+  const guard = new Guard(core.guardLimits);
+  let violation: Violation | undefined;
+  const onward = (valid: Buffer): void => client._parser.parse(valid);
 
   const read = (): void => {
     if (parsing) return;
     parsing = true;
     try {
       for (;;) {
-        if (client.closed || client._paused === true || client._rejectingPacketTooLarge || connection.ending) return;
+        if (client.closed || connection.ending) return;
+        if (violation !== undefined) {
+          if (client._parsingBatch === 0) connection.reject(violation.answer);
+          return;
+        }
+        if (client._paused === true) return;
         connection.unread = unfinishedBytes >= UNFINISHED_MAX_BYTES;
         if (connection.unread) return;
         const bytes = conn.read() as Buffer | null;
         if (bytes === null) return;
         unfinishedBytes += bytes.length;
-        client._parser.parse(bytes);
+        violation = guard.take(bytes, onward);
+        if (violation !== undefined) violated(violation);
         if (client._parsingBatch === 0) unfinishedBytes = 0;
-        rejectIfTooLarge();
       }
     } catch (thrown) {
       core.events.fault('client', thrown);
@@ -46,12 +59,10 @@ export function readInOrder(connection: Connection): void {
     }
   };
 
-  /** The header tells the length before the packet has come [MQTT-3.1.2-24]. */
-  const rejectIfTooLarge = (): void => {
-    const { packet } = client._parser;
-    if (packet === null || packet.length <= 0) return;
-    const size = 1 + lengthBytes(packet.length) + packet.length;
-    if (size > client.broker.maximumPacketSize) client.rejectPacketTooLarge(size);
+  const violated = (what: Violation): void => {
+    core.events.connectionFailed(client.id ?? '', info.remoteAddress, what);
+    const timer = setTimeout(() => connection.reject(what.answer), FINISH_MAX_MS);
+    conn.once('close', () => clearTimeout(timer));
   };
 
   const own = client._nextBatch;
@@ -72,10 +83,4 @@ export function readInOrder(connection: Connection): void {
   client._parsingBatch = 0;
   conn.removeListener('readable', own);
   conn.on('readable', read);
-}
-
-function lengthBytes(length: number): number {
-  if (length < 128) return 1;
-  if (length < 16_384) return 2;
-  return length < 2_097_152 ? 3 : 4;
 }

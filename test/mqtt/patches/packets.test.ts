@@ -307,7 +307,7 @@ describe.each(versions)('what is no message, MQTT version %i,', (version) => {
       client.write(connect);
     }
     await client.untilClosed();
-    expect(client.of('connack').map(({ reasonCode }) => reasonCode)).toEqual(version === 5 ? [0x82] : []);
+    expect(client.of('connack').map(({ reasonCode }) => reasonCode)).toEqual(version === 5 ? [0x81] : []);
     expect(test.store.log).toEqual([]);
   });
 

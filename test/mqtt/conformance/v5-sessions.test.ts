@@ -234,6 +234,43 @@ describe.each(stores)('MQTT 5 with sessions on %s', (store) => {
       },
     );
 
+    pending('what is queued is not delivered then')(
+      'is resumed by a connection that asks for no session expiry interval, and ends with it [MQTT-3.1.2-5] [MQTT-3.1.2-23]',
+      async () => {
+        const away = await lasting({ clientId: 'resumed' });
+        await away.subscribe('resumed/a', { qos: 2 });
+        await away.disconnect();
+        const publisher = await connect({ clientId: 'resumed-publisher' });
+        await publisher.publish('resumed/a', 'queued', { qos: 1 });
+        await publisher.disconnect();
+        const back = await connect({ clientId: 'resumed', clean: false });
+        expect(back.connack.sessionPresent).toBe(true);
+        await back.untilMessages(1);
+        await back.disconnect();
+        const again = await connect({ clientId: 'resumed', clean: false });
+        expect(again.connack.sessionPresent).toBe(false);
+        await again.disconnect();
+      },
+    );
+
+    pending('closed: too many packets before CONNACK')(
+      'outlives more queued messages than a client may send before its CONNACK [MQTT-3.1.2-5]',
+      async () => {
+        const away = await lasting({ clientId: 'many' });
+        await away.subscribe('many', { qos: 1 });
+        await away.disconnect();
+        const publisher = await connect({ clientId: 'many-publisher' });
+        const payloads = Array.from({ length: 100 }, (_, index) => String(index));
+        await Promise.all(payloads.map((payload) => publisher.publish('many', payload, { qos: 1 })));
+        await publisher.disconnect();
+        const back = await lasting({ clientId: 'many' });
+        await back.untilMessages(payloads.length);
+        expect(back.payloads()).toEqual(payloads);
+        expect(back.closed).toBe(false);
+        await back.disconnect();
+      },
+    );
+
     it('ends with the connection if its expiry interval is 0 or absent [MQTT-3.1.2-23]', async () => {
       for (const properties of [{ sessionExpiryInterval: 0 }, {}]) {
         const first = await connect({ clientId: 'expiry-0', clean: true, properties });

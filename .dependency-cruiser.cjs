@@ -53,6 +53,8 @@ const packageOwners = [
     packages: '(classic-level|level)',
     owners: '^src/(buffer/level|mqtt/sessions/level)',
   },
+  { name: 'prom-client-only-in-observe', packages: 'prom-client', owners: '^src/observe/' },
+  { name: 'fastify-only-in-http', packages: '(fastify|@fastify/.+)', owners: '^src/http/' },
   { name: 'commander-only-in-cli', packages: 'commander', owners: '^src/cli/' },
 ];
 

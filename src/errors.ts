@@ -35,6 +35,8 @@ export const catalogue = {
   KAFKA_CLUSTER: 'Kafka cannot be reached. Messages are safe in the buffer; delivery resumes by itself.',
   PUBLISH_REFUSED:
     "The message will never be accepted: its topic is not a topic name, or the broker's own. Publish to another topic.",
+  TOO_MANY_REQUESTS:
+    'A caller has asked for more than its share. Nothing was taken; ask again after the time that Retry-After says.',
   NOT_RUNNING: 'This sluice is not running. Call start() first, and publish before stop().',
   SHUTDOWN_INCOMPLETE: 'shutdownTimeout passed before everything was delivered. The rest stays in the buffer.',
   SCHEMA_UNAVAILABLE:

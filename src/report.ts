@@ -5,9 +5,10 @@
 import type { CommitEvents } from './buffer/commit.ts';
 import type { StoreEvents } from './buffer/store.ts';
 import { errorText, type SluiceError } from './errors.ts';
-import type { ForwardEvents } from './forward/events.ts';
+import type { DeadLetterInfo, ForwardEvents } from './forward/events.ts';
 import type { LoginRefusal } from './mqtt/events.ts';
 import { LogSampler, type Logger } from './observe/log.ts';
+import type { DeadLetterStatus, RecentDeadLetter } from './status.ts';
 
 /** What went wrong or came right again, for those who embed sluice. */
 export interface Incident {
@@ -16,6 +17,17 @@ export interface Incident {
   readonly message: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
+
+/** Hears what is to be measured when it happens. */
+export interface Durations {
+  appended(messages: number, bytes: number, appendMs: number, waitedMs: number): void;
+  delivered(arrivedAt: number): void;
+}
+
+/** Routes and codes of dead letters that are counted apart: parked ones may name routes of long ago. */
+const DEAD_LETTER_KINDS_MAX = 1_000;
+const RECENT_DEAD_LETTERS_MAX = 100;
+const REASON_MAX_CHARS = 500;
 
 type Heard = ForwardEvents & CommitEvents & Pick<StoreEvents, 'availability'>;
 
@@ -27,10 +39,17 @@ export class Report implements Heard {
   /** What is wrong with Kafka as a whole; undefined: nothing. */
   kafkaError: string | undefined;
   readonly topicErrors = new Map<string, string>();
+  /** By name, those the log keeps quiet included. */
+  readonly events: Record<string, number> = {};
+  readonly #deadLetters = new Map<string, { route: string; code: string; records: number }>();
+  /** The newest last. */
+  readonly #recentDeadLetters: RecentDeadLetter[] = [];
+  readonly #durations: Durations;
 
-  constructor(log: Logger, pass: (incident: Incident) => void) {
+  constructor(log: Logger, pass: (incident: Incident) => void, durations: Durations) {
     this.#log = log;
     this.#pass = pass;
+    this.#durations = durations;
   }
 
   /** Why appends do not work now; undefined: they do. */
@@ -43,6 +62,10 @@ export class Report implements Heard {
 
   frameCommitted(): void {
     // sluice.ts hands the frame to the forward side.
+  }
+
+  measured(messages: number, bytes: number, appendMs: number, waitedMs: number): void {
+    this.#durations.appended(messages, bytes, appendMs, waitedMs);
   }
 
   health(shard: number, error: SluiceError | undefined): void {
@@ -77,6 +100,10 @@ export class Report implements Heard {
   }
 
   // ---- the way out ----
+
+  chunkDelivered(arrivedAt: number): void {
+    this.#durations.delivered(arrivedAt);
+  }
 
   leaseAcquired(shard: number, released: number): void {
     this.#log.debug({ event: 'lease.acquired', shard, released }, `forwarding shard ${shard}`);
@@ -161,16 +188,44 @@ export class Report implements Heard {
     );
   }
 
-  deadLetter(info: { shard: number; offset: number; code: string; reason: string; route: string | undefined }): void {
+  deadLetter(info: DeadLetterInfo): void {
+    this.#countDeadLetter(info.route ?? '', info.code);
+    this.#rememberDeadLetter(info);
     this.#sampled(`dead-letter ${info.route} ${info.code}`, 'record.dead-lettered', `dead letter: ${info.reason}`, {
       ...info,
     });
+  }
+
+  get deadLetters(): DeadLetterStatus[] {
+    return [...this.#deadLetters.values()].map((each) => ({ ...each }));
+  }
+
+  /** The newest first. */
+  recentDeadLetters(): RecentDeadLetter[] {
+    return this.#recentDeadLetters.toReversed();
+  }
+
+  #rememberDeadLetter({ shard, offset, code, reason, route = '', topic = '' }: DeadLetterInfo): void {
+    const at = new Date().toISOString();
+    this.#recentDeadLetters.push({ at, shard, offset, route, topic, code, reason: reason.slice(0, REASON_MAX_CHARS) });
+    if (this.#recentDeadLetters.length > RECENT_DEAD_LETTERS_MAX) this.#recentDeadLetters.shift();
+  }
+
+  #countDeadLetter(route: string, code: string): void {
+    const other = '(other)';
+    let kind = `${code} ${route}`;
+    if (!this.#deadLetters.has(kind)) {
+      if (this.#deadLetters.size >= DEAD_LETTER_KINDS_MAX) [kind, route, code] = [other, other, other];
+      if (!this.#deadLetters.has(kind)) this.#deadLetters.set(kind, { route, code, records: 0 });
+    }
+    this.#deadLetters.get(kind)!.records++;
   }
 
   // ---- anything else ----
 
   /** A flapping device writes a line and a count. */
   connectionFailed(clientId: string, remoteAddress: string, error: Error): void {
+    this.#count('connection.failed');
     const suppressed = this.#sampler.take(`connection ${clientId} ${error.message}`);
     if (suppressed === undefined) return;
     const more = {
@@ -187,6 +242,7 @@ export class Report implements Heard {
   /** Guessing at passwords is one line and a count per address. */
   loginRefused(refusal: LoginRefusal): void {
     const { remoteAddress, refused, reason } = refusal;
+    this.#count('login.refused');
     const suppressed = this.#sampler.take(`login ${remoteAddress} ${refused}`);
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? {} : { suppressed };
@@ -200,8 +256,8 @@ export class Report implements Heard {
 
   #sampled(key: string, event: string, message: string, more: Readonly<Record<string, unknown>>): void {
     const suppressed = this.#sampler.take(key);
-    if (suppressed === undefined) return;
-    this.#say('warn', event, message, suppressed === 0 ? more : { ...more, suppressed });
+    if (suppressed === undefined) this.#count(event);
+    else this.#say('warn', event, message, suppressed === 0 ? more : { ...more, suppressed });
   }
 
   #say(
@@ -210,8 +266,13 @@ export class Report implements Heard {
     message: string,
     more: Readonly<Record<string, unknown>>,
   ): void {
+    this.#count(event);
     this.#log[level]({ event, ...more }, message);
     this.#pass({ event, message, fields: more });
+  }
+
+  #count(event: string): void {
+    this.events[event] = (this.events[event] ?? 0) + 1;
   }
 }
 

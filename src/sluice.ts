@@ -13,7 +13,11 @@ import type { SluiceConfig } from './config/config.ts';
 import { errorText, SluiceError } from './errors.ts';
 import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
 import { Mapper } from './forward/mapper.ts';
+import { apiPort } from './api-port.ts';
 import { AdminSocket } from './http/admin.ts';
+import { App } from './http/app.ts';
+import { HttpListener, readTokens } from './http/listener.ts';
+import { Tokens } from './http/tokens.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { kafkaOptions } from './kafka-options.ts';
 import { createKafkaSink } from './kafka/adapter.ts';
@@ -24,6 +28,7 @@ import { createBroker, type MqttBroker } from './mqtt/broker.ts';
 import { startListeners, type Listeners, type Listening } from './mqtt/listeners/listeners.ts';
 import { openSessions, type SessionOptions } from './mqtt/sessions.ts';
 import { createLog, type Logger } from './observe/log.ts';
+import { Metrics } from './observe/metrics.ts';
 import { Report, type Incident } from './report.ts';
 import { reload, type Reloadable, type ReloadReport } from './reload.ts';
 import { compileRoutes, constantTopics, type Router } from './routes/index.ts';
@@ -45,6 +50,8 @@ const FINISH_APPENDS_MAX_MS = 2_000;
 const CLOSE_FORWARDING_MS = 1_000;
 /** How often the target topics are looked at until Kafka answers. */
 const INSPECT_RETRY_MS = 15_000;
+/** A status waits no longer for the store: it tells what was known last. */
+const STATS_TIMEOUT_MS = 1_000;
 
 export interface SluiceHooks {
   /** In place of the log that the configuration describes. */
@@ -70,7 +77,9 @@ interface Running {
   readonly ingest: Ingest;
   readonly broker: MqttBroker;
   readonly listeners: Listeners;
+  readonly http: HttpListener | undefined;
   readonly publisher: LibraryPublisher;
+  readonly mapper: Mapper;
 }
 
 type Closer = readonly [what: string, close: () => Promise<unknown> | void];
@@ -80,12 +89,15 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   readonly #hooks: SluiceHooks;
   readonly #log: Logger;
   readonly #report: Report;
+  readonly #metrics: Metrics;
   readonly #router: Router;
   #state: SluiceStatus['state'] = 'stopped';
   #startedAt = new Date();
   #running: Running | undefined;
   #stopping: Promise<void> | undefined;
   #lastStatus: SluiceStatus | undefined;
+  /** By shard, as the store told last. */
+  #stats: ShardStats[] = [];
   #kafkaWeak: readonly string[] = [];
   #inspectTimer: NodeJS.Timeout | undefined;
   /** What takes a new configuration while it runs; start() adds to it. */
@@ -100,7 +112,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#config = config;
     this.#hooks = hooks;
     this.#log = hooks.log ?? createLog(config.log);
-    this.#report = new Report(this.#log, (incident) => this.emit('incident', incident));
+    this.#metrics = new Metrics(() => this.status());
+    this.#report = new Report(this.#log, (incident) => this.emit('incident', incident), this.#metrics);
     this.#router = compileRoutes(config.routes);
   }
 
@@ -122,7 +135,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       throw error;
     }
     this.#state = 'running';
-    const listeners = this.#running.listeners.listening.map(listenerStatus);
+    const listeners = listenersOf(this.#running);
     this.#log.info(
       { event: 'sluice.started', version, listeners: listeners.map(({ url }) => url) },
       'sluice is running',
@@ -177,13 +190,20 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   /** Never throws: what cannot be asked is as it was known last. */
   async status(): Promise<SluiceStatus> {
     const running = this.#running;
-    if (running === undefined) return this.#lastStatus ?? this.#describe(undefined, []);
+    if (running === undefined) return this.#lastStatus ?? this.#describe(undefined, true);
     const { store } = running;
-    const stats = await Promise.all(
-      Array.from({ length: store.shards }, (_, shard) => store.stats(shard).catch(() => undefined)),
-    );
-    const known = stats.filter((one) => one !== undefined);
-    return (this.#lastStatus = this.#describe(running, known));
+    let answers = 0;
+    const asked = Array.from({ length: store.shards }, async (_, shard) => {
+      this.#stats[shard] = await store.stats(shard);
+      answers++;
+    });
+    await within(STATS_TIMEOUT_MS, Promise.allSettled(asked));
+    return (this.#lastStatus = this.#describe(running, answers === store.shards));
+  }
+
+  /** The status, and what happened since the start, in Prometheus' text format. */
+  async metrics(): Promise<string> {
+    return this.#metrics.render();
   }
 
   async #open(): Promise<Running> {
@@ -191,7 +211,11 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const { buffer, limits } = config;
     await mkdir(buffer.path, { recursive: true, mode: 0o700 });
 
-    const admin = await AdminSocket.open(buffer.path, { '/status': () => this.status() });
+    this.#metrics.open();
+    this.#closers.push(['metrics', () => this.#metrics.close()]);
+    const app = await this.#makeApp();
+    this.#closers.push(['HTTP', () => app.close()]);
+    const admin = await AdminSocket.open(buffer.path, app);
     this.#closers.push(['the admin socket', () => admin.close()]);
 
     // The store tells of appends of others from the moment it is open.
@@ -209,7 +233,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#closers.push(['Kafka', () => sink.close()]);
 
     const tail = new HotTail(buffer.tailMaxBytes);
-    const forwarder = (hearing.forwarder = this.#makeForwarder(store, sink, tail));
+    const mapper = new Mapper(this.#router);
+    const forwarder = (hearing.forwarder = this.#makeForwarder(store, sink, tail, mapper));
     const commits = this.#makeCommits(store, opening, forwarder);
     this.#closers.push(['appends', () => commits.forEach((commit) => commit.close())]);
     this.#closers.push(['forwarding', () => forwarder.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
@@ -245,7 +270,26 @@ export class Sluice extends EventEmitter<SluiceEvents> {
 
     const publisher = new LibraryPublisher(ingest, broker);
     this.#reloadables.push(this.#reloadableLog(), reloadableCertificates(listeners));
-    return { store, opening, commits, forwarder, ingest, broker, listeners, publisher };
+    const http = config.listeners.http && (await HttpListener.open(app, config.listeners.http));
+    if (http !== undefined) this.#closers.push(['the HTTP listener', () => http.close()]);
+    return { store, opening, commits, forwarder, ingest, broker, listeners, http, publisher, mapper };
+  }
+
+  /** What is asked over HTTP and the admin socket. @throws SluiceError LISTENER_FAILED: a token cannot be read */
+  async #makeApp(): Promise<App> {
+    const { http } = this.config.listeners;
+    return App.create({
+      port: apiPort({
+        status: () => this.status(),
+        metrics: () => this.metrics(),
+        recentDeadLetters: () => this.#report.recentDeadLetters(),
+        config: () => this.config,
+        broker: () => this.#running?.broker,
+      }),
+      tokens: new Tokens(await readTokens(http?.tokens ?? [])),
+      version,
+      fault: (error) => this.#report.fault('http.fault', error),
+    });
   }
 
   #reloadableLog(): Reloadable {
@@ -262,16 +306,17 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   #connectKafka(): KafkaSink {
     return createKafkaSink(kafkaOptions(this.config.kafka), {
       log: (level, message, detail) => this.#log[level]({ event: 'kafka.client', ...detail }, message),
+      measured: (ms) => this.#metrics.requested(ms),
     });
   }
 
-  #makeForwarder(store: BufferStore, sink: KafkaSink, tail: HotTail): Forwarder {
+  #makeForwarder(store: BufferStore, sink: KafkaSink, tail: HotTail, mapper: Mapper): Forwarder {
     const { forward, deadLetter } = this.config;
     const report = this.#report;
     return new Forwarder({
       store,
       sink,
-      mapper: new Mapper(this.#router),
+      mapper,
       tail,
       events: report,
       options: {
@@ -307,6 +352,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
               report.logReplaced(shard, missing);
               forwarder.logReplaced(shard);
             },
+            measured: (messages, bytes, appendMs, waitedMs) => report.measured(messages, bytes, appendMs, waitedMs),
             health: (shard, error) => report.health(shard, error),
           },
         ),
@@ -382,8 +428,9 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     }
   }
 
-  #describe(running: Running | undefined, stats: readonly ShardStats[]): SluiceStatus {
+  #describe(running: Running | undefined, answered: boolean): SluiceStatus {
     const { config } = this;
+    const stats = this.#stats.filter((one) => one !== undefined);
     const forward = running?.forwarder.status();
     const opening = running?.opening;
     return {
@@ -391,21 +438,27 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       pid: process.pid,
       startedAt: this.#startedAt.toISOString(),
       state: this.#state,
-      listeners: (running?.listeners.listening ?? []).map(listenerStatus),
+      listeners: running === undefined ? [] : listenersOf(running),
       clients: running?.broker.clients().total ?? 0,
-      routes: config.routes.map(({ name, from, to }) => ({ name, from, to })),
+      connections: connectionsOf(running),
+      routes: config.routes.map(({ name, from, to }, index) => ({
+        name,
+        from,
+        to,
+        records: running?.mapper.records[index] ?? 0,
+      })),
+      deadLetters: this.#report.deadLetters,
       buffer: {
         store: config.buffer.store,
         durability: opening?.durability.summary ?? '',
         weak: opening?.durability.weak ?? [],
         maxBytes: config.buffer.maxBytes,
         bytes: stats.reduce((sum, shard) => sum + shard.bytes, 0),
-        error:
-          this.#report.bufferError ??
-          (running !== undefined && stats.length < running.store.shards ? 'the store does not answer' : undefined),
+        error: this.#report.bufferError ?? (answered ? undefined : 'the store does not answer'),
         shards: stats.map((shard) => ({
           shard: shard.shard,
           owned: forward?.shards[shard.shard]?.owned ?? false,
+          owner: shard.owner,
           head: shard.head,
           released: shard.released,
           buffered: shard.logMessages + shard.parkedMessages,
@@ -415,6 +468,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
             full:
               forward?.shards[shard.shard]?.parked.some(({ topic, full }) => full && topic === state.topic) ?? false,
           })),
+          oldestAt: forward?.shards[shard.shard]?.oldestAt,
           setAside: shard.setAside,
         })),
       },
@@ -422,16 +476,25 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         brokers: config.kafka.brokers,
         error: this.#report.kafkaError,
         weak: this.#kafkaWeak,
+        failingTopics: this.#report.topicErrors.size,
         lanes: (forward?.lanes ?? []).map((lane) => ({
           topic: lane.topic,
           partition: lane.partition,
           queued: lane.queued,
           inFlight: lane.inFlight,
+          oldestAt: lane.oldestAt,
+          faultMs: lane.faultMs,
           error: this.#report.topicErrors.get(lane.topic),
         })),
       },
       ledger: ledgerOf(stats),
       counters: running === undefined ? {} : countersOf(running, forward),
+      totals: {
+        packets: running?.broker.counters.packets ?? {},
+        refused: running === undefined ? {} : refusalsOf(running),
+        kafkaFaults: forward?.counters.faults ?? {},
+        events: this.#report.events,
+      },
     };
   }
 }
@@ -452,10 +515,18 @@ function reloadText({ applied, needRestart }: ReloadReport): string {
   return needRestart.length === 0 ? now : `${now}; after a restart: ${needRestart.join(', ')}`;
 }
 
+function listenersOf({ listeners, http }: Running): ListenerStatus[] {
+  const mqtt = listeners.listening.map((each) => listenerStatus(each, each.accepting()));
+  return http === undefined ? mqtt : [...mqtt, listenerStatus(http, http.accepting)];
+}
+
 /** A listener's name is its URL scheme. */
-function listenerStatus({ name, host, port, path }: Listening): ListenerStatus {
+function listenerStatus(
+  { name, host, port, path }: Pick<Listening, 'host' | 'port' | 'path'> & { readonly name: string },
+  accepting: boolean,
+): ListenerStatus {
   const address = host.includes(':') ? `[${host}]` : host;
-  return { name, host, port, url: `${name}://${address}:${port}${path ?? ''}` };
+  return { name, host, port, url: `${name}://${address}:${port}${path ?? ''}`, accepting };
 }
 
 function ledgerOf(stats: readonly ShardStats[]): LedgerStatus {
@@ -484,9 +555,9 @@ function ledgerOf(stats: readonly ShardStats[]): LedgerStatus {
 
 function countersOf(running: Running, forward: ForwardStatus | undefined): Record<string, number> {
   const { commits, ingest, broker } = running;
-  const sum = (name: keyof GroupCommit['counters']): number =>
+  const sum = (name: Exclude<keyof GroupCommit['counters'], 'refusedBy'>): number =>
     commits.reduce((total, commit) => total + commit.counters[name], 0);
-  const { published, ...mqtt } = broker.counters;
+  const { published, packets: _, ...mqtt } = broker.counters;
   return {
     publishedQos0: published[0],
     publishedQos1: published[1],
@@ -505,6 +576,22 @@ function countersOf(running: Running, forward: ForwardStatus | undefined): Recor
     retries: forward?.counters.retries ?? 0,
     tailOverflows: forward?.counters.tailOverflows ?? 0,
   };
+}
+
+function connectionsOf(running: Running | undefined): SluiceStatus['connections'] {
+  const { total: _, ...clients } = running?.broker.clients() ?? { total: 0, v31: 0, v311: 0, v5: 0 };
+  const connections = running?.listeners.connections;
+  const { receivedBytes, sentBytes } = connections?.traffic() ?? { receivedBytes: 0, sentBytes: 0 };
+  return { open: connections?.open ?? 0, turnedAway: connections?.turnedAway ?? 0, receivedBytes, sentBytes, clients };
+}
+
+/** Messages that were not acknowledged, by code or rule. */
+function refusalsOf({ commits, ingest }: Running): Record<string, number> {
+  const refused: Record<string, number> = { 'reserved-topic': ingest.counters.forbidden };
+  for (const { counters } of commits) {
+    for (const [code, count] of Object.entries(counters.refusedBy)) refused[code] = (refused[code] ?? 0) + count;
+  }
+  return refused;
 }
 
 async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {

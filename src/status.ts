@@ -7,6 +7,7 @@ export interface ListenerStatus {
   readonly port: number;
   /** As a client writes it, e.g. mqtt://127.0.0.1:1883 or ws://127.0.0.1:8083/mqtt. */
   readonly url: string;
+  readonly accepting: boolean;
 }
 
 /** What of a topic that cannot be written waits apart from the log. */
@@ -18,12 +19,16 @@ export interface ParkedStatus extends ParkingState {
 export interface ShardStatus {
   readonly shard: number;
   readonly owned: boolean;
+  /** Process that forwards it; undefined: none now. */
+  readonly owner: string | undefined;
   readonly head: number;
   readonly released: number;
   /** Messages that Kafka does not have yet, in the log and parked. */
   readonly buffered: number;
   readonly bytes: number;
   readonly parked: readonly ParkedStatus[];
+  /** About when the oldest message of the log that is not settled arrived, milliseconds since the epoch; where it is known here. */
+  readonly oldestAt: number | undefined;
   /** Corrupt frames set aside. */
   readonly setAside: number;
 }
@@ -39,6 +44,51 @@ export interface RouteStatus {
   readonly name: string;
   readonly from: string;
   readonly to: string;
+  /** Records made for it since the start; what is read again counts again. */
+  readonly records: number;
+}
+
+/** What became a dead letter since the start. */
+export interface DeadLetterStatus {
+  /** '' where no route is to blame. */
+  readonly route: string;
+  readonly code: string;
+  readonly records: number;
+}
+
+/** A record that became a dead letter a short while ago. */
+export interface RecentDeadLetter {
+  readonly at: string;
+  readonly shard: number;
+  readonly offset: number;
+  readonly route: string;
+  readonly topic: string;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface ConnectionsStatus {
+  /** Sockets, whatever they have got to. */
+  readonly open: number;
+  /** Beyond limits.connections, since the start. */
+  readonly turnedAway: number;
+  /** On the wire, since the start. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  /** By protocol version. */
+  readonly clients: { readonly v31: number; readonly v311: number; readonly v5: number };
+}
+
+/** What is counted by kind, since the start. The kinds come from lists in the code. */
+export interface TotalsStatus {
+  /** MQTT packets that came, by type. */
+  readonly packets: Readonly<Record<string, number>>;
+  /** Messages that were not acknowledged, by error code or rule. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** Chunks that came back from Kafka, by `<scope> <reason>`. */
+  readonly kafkaFaults: Readonly<Record<string, number>>;
+  /** By the name of the event in the log. */
+  readonly events: Readonly<Record<string, number>>;
 }
 
 export interface LaneStatus {
@@ -46,6 +96,10 @@ export interface LaneStatus {
   readonly partition: number;
   readonly queued: number;
   readonly inFlight: number;
+  /** Arrival of its oldest record, milliseconds since the epoch. */
+  readonly oldestAt: number | undefined;
+  /** How long it could not write; undefined: it can. */
+  readonly faultMs: number | undefined;
   readonly error: string | undefined;
 }
 
@@ -56,7 +110,9 @@ export interface SluiceStatus {
   readonly state: 'starting' | 'running' | 'stopping' | 'stopped';
   readonly listeners: readonly ListenerStatus[];
   readonly clients: number;
+  readonly connections: ConnectionsStatus;
   readonly routes: readonly RouteStatus[];
+  readonly deadLetters: readonly DeadLetterStatus[];
   readonly buffer: {
     readonly store: string;
     readonly durability: string;
@@ -72,8 +128,11 @@ export interface SluiceStatus {
     /** undefined: it works. Else what is wrong. */
     readonly error: string | undefined;
     readonly weak: readonly string[];
+    /** Topics that cannot be written now. */
+    readonly failingTopics: number;
     readonly lanes: readonly LaneStatus[];
   };
   readonly ledger: LedgerStatus;
   readonly counters: Readonly<Record<string, number>>;
+  readonly totals: TotalsStatus;
 }

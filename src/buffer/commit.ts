@@ -50,6 +50,8 @@ export interface CommitOptions {
 export interface CommitEvents {
   /** A frame is durable. Called before its waiters, so that forwarding does not wait for acknowledgements. */
   frameCommitted(shard: number, base: number, count: number, frame: Buffer): void;
+  /** The store has answered: how long it took, and how long the oldest entry had waited before it is told. */
+  measured?(messages: number, bytes: number, appendMs: number, waitedMs: number): void;
   /** The log was emptied or rolled back: offsets that this process saw committed are gone from it. */
   logReplaced(shard: number, missing: OffsetRange, state: ShardState): void;
   /** Health of the way in: undefined = appends work. Called on change only. */
@@ -63,6 +65,8 @@ export interface CommitCounters {
   refused: number;
   droppedQos0: number;
   duplicates: number;
+  /** `refused`, by the code of the error. */
+  readonly refusedBy: Partial<Record<ErrorCode, number>>;
 }
 
 /** Errors after which nothing of the append is in the log, nor will be: the same frame may be tried again. */
@@ -116,7 +120,14 @@ export class GroupCommit {
   readonly #events: CommitEvents;
   readonly #now: () => number;
   readonly #writer = new FrameWriter();
-  readonly counters: CommitCounters = { appends: 0, messages: 0, refused: 0, droppedQos0: 0, duplicates: 0 };
+  readonly counters: CommitCounters = {
+    appends: 0,
+    messages: 0,
+    refused: 0,
+    droppedQos0: 0,
+    duplicates: 0,
+    refusedBy: {},
+  };
   #state: State = 'idle';
   /** Closed batches, oldest first: what came while an append was in flight, and is more than one frame. */
   #queue: Batch[] = [];
@@ -317,6 +328,7 @@ export class GroupCommit {
       ...(batch.hasCursors ? { cursors: batch.cursors } : {}),
     };
     this.counters.appends++;
+    const sentAt = this.#now();
     let outcome: AppendOutcome;
     try {
       outcome = await this.#store.append(request);
@@ -326,6 +338,7 @@ export class GroupCommit {
     }
     switch (outcome.kind) {
       case 'committed':
+        this.#measure(batch, sentAt);
         this.#committed(batch, outcome.base, outcome.bytes);
         return;
       case 'duplicate':
@@ -338,6 +351,11 @@ export class GroupCommit {
         this.#held(batch, new SluiceError('STORE_FULL', 'the buffer is full'));
         return;
     }
+  }
+
+  #measure(batch: Batch, sentAt: number): void {
+    const now = this.#now();
+    this.#events.measured?.(batch.count, batch.frame?.length ?? 0, now - sentAt, now - batch.since);
   }
 
   #committed(batch: Batch, base: number, bytes: number): void {
@@ -510,6 +528,7 @@ export class GroupCommit {
 
   #refuse(waiter: CommitWaiter, error: SluiceError): void {
     this.counters.refused++;
+    this.counters.refusedBy[error.code] = (this.counters.refusedBy[error.code] ?? 0) + 1;
     waiter.refused(error);
   }
 

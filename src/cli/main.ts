@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { certsCommand } from './certs-command.ts';
 import { checkCommand } from './check.ts';
+import { clientsCommand } from './clients.ts';
 import { configCommand } from './config-command.ts';
 import { ExitCode, exitCodeOf } from './exit-codes.ts';
+import { routesCommand } from './routes.ts';
 import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
 import { printError } from './terminal.ts';
@@ -27,7 +29,15 @@ Without a configuration sluice listens on this machine only (MQTT 1883, WebSocke
   )
   .exitOverride()
   .showHelpAfterError('(sluice --help lists commands and options)');
-for (const command of [startCommand(), checkCommand(), statusCommand(), configCommand(), certsCommand()]) {
+for (const command of [
+  startCommand(),
+  checkCommand(),
+  statusCommand(),
+  clientsCommand(),
+  routesCommand(),
+  configCommand(),
+  certsCommand(),
+]) {
   // addCommand() does not hand the parent's settings down.
   program.addCommand(command.copyInheritedSettings(program));
   for (const child of command.commands) child.copyInheritedSettings(program);

@@ -9,7 +9,7 @@ export function statusCommand(): Command {
     .description('what the running sluice of this data directory is doing')
     .addOption(new Option('--json', 'the whole status as JSON'))
     .action(async (flags: ConfigFlags & { json?: true }) => {
-      const status = (await askAdmin(configOf(flags).config.buffer.path, '/status')) as SluiceStatus;
+      const status = (await askAdmin(configOf(flags).config.buffer.path, '/api/v1/status')) as SluiceStatus;
       process.stdout.write(flags.json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status));
     });
 }

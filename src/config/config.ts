@@ -36,6 +36,7 @@ export interface SluiceConfig extends Omit<ResolvedConfig, 'routes'> {
 export type ListenersConfig = SluiceConfig['listeners'];
 export type MqttListenerConfig = NonNullable<ListenersConfig['mqtt']>;
 export type WsListenerConfig = NonNullable<ListenersConfig['ws']>;
+export type HttpListenerConfig = NonNullable<ListenersConfig['http']>;
 export type TlsListenerConfig = NonNullable<ListenersConfig['mqtts']>['tls'];
 export type BufferConfig = SluiceConfig['buffer'];
 export type KafkaConfig = SluiceConfig['kafka'];

@@ -61,7 +61,7 @@ export function describeConfig(config: SluiceConfig): string {
 }
 
 function listenerRows({ listeners }: SluiceConfig): [string, string][] {
-  const { mqtt, mqtts, ws, wss } = listeners;
+  const { mqtt, mqtts, ws, wss, http } = listeners;
   const at = ({ host, port }: { host: string; port: number }): string =>
     `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const origins = (allowed: readonly string[]): string =>
@@ -75,7 +75,13 @@ function listenerRows({ listeners }: SluiceConfig): [string, string][] {
     ...(wss
       ? [['listener', `wss://${at(wss)}${wss.path}, ${origins(wss.origins)}, ${tls(wss.tls)}`] as [string, string]]
       : []),
+    ...(http ? [['listener', httpRow(http, at(http))] as [string, string]] : []),
   ];
+}
+
+function httpRow({ tls, tokens }: NonNullable<SluiceConfig['listeners']['http']>, at: string): string {
+  const holders = tokens.map(({ name, role }) => `${name} (${role})`).join(', ');
+  return `${tls === undefined ? 'http' : 'https'}://${at}, ${holders === '' ? 'no token needed' : `tokens of ${holders}`}`;
 }
 
 function securityOf({ tls, sasl }: KafkaConfig): string {

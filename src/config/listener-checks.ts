@@ -7,17 +7,20 @@ interface Listener {
   readonly name: keyof SluiceConfig['listeners'];
   readonly host: string;
   readonly port: number;
-  /** Its clients prove who they are by a certificate. */
+  /** Its clients prove who they are: by a certificate, or by a token. */
   readonly certified: boolean;
 }
 
 export function listenersOf(config: SluiceConfig): Listener[] {
-  const { mqtt, mqtts, ws, wss } = config.listeners;
-  const open = { mqtt, mqtts, ws, wss };
+  const { mqtt, mqtts, ws, wss, http } = config.listeners;
+  const open = { mqtt, mqtts, ws, wss, http };
   return (Object.keys(open) as (keyof typeof open)[]).flatMap((name) => {
     const listener = open[name];
     if (listener === undefined) return [];
-    const certified = 'tls' in listener && listener.tls.clientCertificate === 'required';
+    const certified =
+      'tokens' in listener
+        ? listener.tokens.length > 0
+        : 'tls' in listener && listener.tls.clientCertificate === 'required';
     return [{ name, host: listener.host, port: listener.port, certified }];
   });
 }
@@ -40,9 +43,19 @@ export function checkListeners(config: SluiceConfig, skip: (path: Path) => boole
       });
     }
   }
+  // Whoever reaches it unproven is its operator: nothing but a token opens it to others.
+  for (const { name, host, certified } of listeners) {
+    if (name !== 'http' || isLoopback(host) || certified) continue;
+    findings.push({
+      path: ['listeners', name, 'host'],
+      code: 'INSECURE_LISTENER',
+      message: 'other machines reach this listener, and anyone on them could publish and change what runs',
+      wayOut: 'bind it to 127.0.0.1, or give it tokens: [{ name: ops, role: operator, token: "${SLUICE_TOKEN}" }]',
+    });
+  }
   if (config.auth.allowAnonymous || skip(['auth', 'allowAnonymous'])) return findings;
   for (const { name, host, certified } of listeners) {
-    if (isLoopback(host) || certified) continue;
+    if (name === 'http' || isLoopback(host) || certified) continue;
     const certificate =
       name === 'mqtts' || name === 'wss' ? ', ask for client certificates (clientCertificate: required with ca)' : '';
     findings.push({

@@ -4,7 +4,6 @@ import type { Path } from './shape.ts';
 const keys: ReadonlySet<string> = new Set([
   'acl',
   'downlinks',
-  'listeners.http',
   'auth.users',
   'auth.jwt',
   'auth.http',

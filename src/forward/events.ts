@@ -11,6 +11,8 @@ export interface ForwardEvents {
   /** A topic cannot be written: its records wait. */
   topicFault(topic: string, fault: KafkaFault): void;
   topicRecovered(topic: string, faultMs: number): void;
+  /** A chunk is in Kafka; its oldest record arrived then (milliseconds since the epoch). */
+  chunkDelivered?(arrivedAt: number): void;
   clusterPaused(reason: string, message: string): void;
   clusterResumed(pausedMs: number): void;
   /** FRAME_CORRUPT: offsets base .. base + count - 1 are set aside. */

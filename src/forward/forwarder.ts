@@ -51,6 +51,8 @@ export interface ForwardCounters {
   /** Sends, with those of a chunk that is sent again. */
   requests: number;
   retries: number;
+  /** By `<scope> <reason>`: see LaneCounters. */
+  readonly faults: Readonly<Record<string, number>>;
   settlements: number;
   tailOverflows: number;
 }
@@ -245,6 +247,7 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
         released: 0,
         head: 0,
         next: 0,
+        oldestAt: undefined,
         windowBytes: 0,
         parked: [],
         stopped,

@@ -23,6 +23,8 @@ export interface LaneCounters {
   /** Calls of send(): chunks and their repeats. */
   requests: number;
   retries: number;
+  /** Faults that Kafka or the way to it gave, by `<scope> <reason>`: the reasons are Kafka's names and ours, a fixed list. */
+  readonly faults: Record<string, number>;
 }
 
 export interface LaneHost {
@@ -38,8 +40,8 @@ export interface LaneHost {
   laneReady(lane: Lane): void;
   /** The lane cannot write, or can again (undefined). Told on change only. */
   laneFault(lane: Lane, fault: KafkaFault | undefined): void;
-  /** A chunk was confirmed. */
-  laneConfirmed(lane: Lane): void;
+  /** A chunk was confirmed; its oldest record arrived then (milliseconds since the epoch). */
+  laneConfirmed(lane: Lane, arrivedAt: number): void;
   /** A chunk came back unsent, and waits to be sent again. */
   laneFailed(lane: Lane): void;
   /** Nothing is in the lane, or nothing of it is on the wire any more. */

@@ -200,6 +200,7 @@ export class Lane implements Probe {
 
   readonly #confirmed = (): void => {
     const count = this.#chunkCount;
+    const arrivedAt = this.queue.record(0).slice.timestamp;
     for (let at = 0; at < count; at++) {
       const owner = this.queue.owner(at);
       if (owner.ownership.lost) continue;
@@ -214,7 +215,7 @@ export class Lane implements Probe {
     this.#chunk = undefined;
     this.#remove(count);
     this.#writable();
-    this.#host.laneConfirmed(this);
+    this.#host.laneConfirmed(this, arrivedAt);
     this.#host.gate.answered();
     this.#next();
   };
@@ -224,6 +225,9 @@ export class Lane implements Probe {
       error instanceof KafkaFault
         ? error
         : new KafkaFault('cluster', 'SEND_FAILED', errorText(error), { cause: error });
+    const { faults } = this.#host.counters;
+    const kind = `${fault.scope} ${fault.reason}`;
+    faults[kind] = (faults[kind] ?? 0) + 1;
     switch (fault.scope) {
       case 'record': {
         const { count, bytes } = this.#chunk as Chunk;

@@ -16,6 +16,7 @@ import { TopicLanes, type TopicHost } from './topic-lanes.ts';
 export interface LanesEvents extends ClusterGateEvents {
   topicFault(topic: string, fault: KafkaFault): void;
   topicRecovered(topic: string, faultMs: number): void;
+  chunkDelivered?(arrivedAt: number): void;
 }
 
 export interface LanesHost {
@@ -37,6 +38,8 @@ export interface LaneStatus {
   readonly queued: number;
   readonly inFlight: number;
   readonly state: string;
+  /** Arrival of the oldest record in it, milliseconds since the epoch. */
+  readonly oldestAt: number | undefined;
   readonly lastError: string | undefined;
   /** How long the lane could not write. */
   readonly faultMs: number | undefined;
@@ -60,7 +63,7 @@ export class Lanes implements TopicHost {
   readonly clock: Clock;
   readonly random: () => number;
   readonly gate: ClusterGate;
-  readonly counters: LaneCounters = { chunks: 0, records: 0, requests: 0, retries: 0 };
+  readonly counters: LaneCounters = { chunks: 0, records: 0, requests: 0, retries: 0, faults: {} };
   stopping = false;
   readonly #host: LanesHost;
   readonly #topics = new Map<string, TopicLanes>();
@@ -154,7 +157,8 @@ export class Lanes implements TopicHost {
     this.#topics.get(lane.topic)?.laneFault(lane, fault);
   }
 
-  laneConfirmed(lane: Lane): void {
+  laneConfirmed(lane: Lane, arrivedAt: number): void {
+    this.#host.events.chunkDelivered?.(arrivedAt);
     this.#topics.get(lane.topic)?.laneConfirmed();
   }
 
@@ -200,6 +204,7 @@ export class Lanes implements TopicHost {
           queued: lane.queue.length,
           inFlight: lane.inFlight,
           state: lane.state,
+          oldestAt: lane.empty ? undefined : lane.queue.record(0).slice.timestamp,
           lastError: lane.fault?.message,
           faultMs: lane.fault === undefined ? undefined : this.clock.now() - lane.faultSince,
         });

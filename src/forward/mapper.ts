@@ -67,10 +67,13 @@ export class Mapper {
   readonly #writer = new RecordWriter();
   readonly #properties = new PropertyWriter();
   readonly #ids = new SluiceIdWriter();
+  /** Records made, by index of the route. */
+  readonly records: Float64Array;
 
   constructor(router: Router, limits: Partial<MapperLimits> = {}) {
     this.#router = router;
     this.#tails = router.routes.map(() => undefined);
+    this.records = new Float64Array(router.routes.length);
     this.#topics = new ClockCache({
       maxEntries: limits.cachedTopics ?? defaults.cachedTopics,
       maxWeight: limits.cacheMaxBytes ?? defaults.cacheMaxBytes,
@@ -137,6 +140,7 @@ export class Mapper {
   ): MappedRecord {
     const writer = this.#writer;
     const { route } = match;
+    this.records[route.index]! += 1;
     writer.begin();
     let keyHash: number;
     if (record?.key !== undefined) {

@@ -100,6 +100,12 @@ export class Settler implements MessagesListener {
     return this.#spans.length - this.#first;
   }
 
+  /** Arrival of the first message of the oldest frame that is not settled. */
+  get oldestAt(): number | undefined {
+    const span = this.#spans[this.#first];
+    return span instanceof OpenFrame ? span.arrivedAt : undefined;
+  }
+
   /** Nothing is settled in memory that the store does not know. */
   get idle(): boolean {
     return this.#state === 'idle' || this.#state === 'stopped';

@@ -50,6 +50,8 @@ export interface ShardStatus {
   /** Next offset to read. */
   readonly next: number;
   readonly windowBytes: number;
+  /** About when the oldest message that is read and not settled arrived, milliseconds since the epoch. */
+  readonly oldestAt: number | undefined;
   /** Topics whose records wait apart from the log. */
   readonly parked: readonly ParkedTopicStatus[];
   /** Why this shard is not forwarded any more. */
@@ -116,6 +118,7 @@ export class ShardRun implements ReaderHost, SettlerHost, ParkingHost {
       head: this.reader.head,
       next: this.reader.next,
       windowBytes: this.settler.windowBytes,
+      oldestAt: this.settler.oldestAt,
       parked: this.parking.status(),
       stopped: this.#stopped?.message,
     };

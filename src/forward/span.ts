@@ -35,6 +35,8 @@ export class OpenFrame extends OpenMessages implements Span {
   readonly base: number;
   readonly storedBytes: number;
   readonly setAside = undefined;
+  /** Arrival of its first message, milliseconds since the epoch. */
+  readonly arrivedAt: number | undefined;
   #bytes: Buffer | undefined;
 
   /** `settledBefore` messages at its start were settled by an earlier owner: they are neither sent nor counted. */
@@ -51,6 +53,7 @@ export class OpenFrame extends OpenMessages implements Span {
     this.base = base;
     this.storedBytes = bytes.length;
     this.cursor = settledBefore;
+    this.arrivedAt = decoded.messages[0]?.receivedAt;
     this.#bytes = bytes;
   }
 

@@ -1,6 +1,6 @@
 /**
  * The admin socket: a Unix socket in the data directory that only its owner can open, through which the CLI talks to the
- * running process. HTTP with JSON, so that `curl --unix-socket` serves as well.
+ * running process: the API of app.ts, so that `curl --unix-socket` serves as well.
  */
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, rm } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { errorText, SluiceError } from '../errors.ts';
+import type { App } from './app.ts';
 
 /** What sun_path holds on Linux less its end; macOS has 104. */
 const SOCKET_PATH_MAX_BYTES = 100;
@@ -22,8 +23,6 @@ export function adminSocketPath(dataDirectory: string): string {
   return join(tmpdir(), `sluice-${userInfo().uid}`, `${name}.sock`);
 }
 
-export type AdminRoutes = Readonly<Record<string, () => unknown>>;
-
 export class AdminSocket {
   readonly path: string;
   readonly #server: Server;
@@ -33,31 +32,16 @@ export class AdminSocket {
     this.#server = server;
   }
 
-  /**
-   * Serves GET of each route's path. @throws SluiceError STORE_LOCKED when a running sluice answers there already
-   */
-  static async open(dataDirectory: string, routes: AdminRoutes): Promise<AdminSocket> {
+  /** @throws SluiceError STORE_LOCKED when a running sluice answers there already */
+  static async open(dataDirectory: string, app: App): Promise<AdminSocket> {
     const path = adminSocketPath(dataDirectory);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (await answers(path)) {
       throw new SluiceError('STORE_LOCKED', `another sluice is running in ${dataDirectory}`);
     }
     await rm(path, { force: true });
-    const server = createServer((incoming, outgoing) => {
-      const route = routes[incoming.url ?? ''];
-      const known = incoming.method === 'GET' && route !== undefined;
-      const work = known ? Promise.resolve().then(route) : Promise.reject(new Error(`no ${incoming.url}`));
-      work.then(
-        (body) => {
-          outgoing.writeHead(200, { 'content-type': 'application/json' });
-          outgoing.end(JSON.stringify(body));
-        },
-        (error: unknown) => {
-          outgoing.writeHead(known ? 500 : 404, { 'content-type': 'application/json' });
-          outgoing.end(JSON.stringify({ error: errorText(error) }));
-        },
-      );
-    });
+    const server = createServer();
+    app.serve(server, true);
     const mask = process.umask(0o177);
     try {
       await new Promise<void>((done, failed) => {
@@ -82,25 +66,37 @@ export class AdminSocket {
   }
 }
 
-/** Asks the sluice that runs in a data directory. @throws SluiceError ADMIN_UNREACHABLE */
-export async function askAdmin(dataDirectory: string, path: string, timeoutMs = 5_000): Promise<unknown> {
+export interface AdminRequest {
+  readonly method?: 'GET' | 'POST';
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Asks the sluice that runs in a data directory. Gives what it answers: an object, or a text that is no JSON.
+ * @throws SluiceError ADMIN_UNREACHABLE
+ */
+export async function askAdmin(dataDirectory: string, path: string, options: AdminRequest = {}): Promise<unknown> {
   const socketPath = adminSocketPath(dataDirectory);
+  const { method = 'GET', timeoutMs = 5_000 } = options;
   try {
-    const text = await new Promise<string>((done, failed) => {
-      const asking = request({ socketPath, path, timeout: timeoutMs }, (response) => {
+    return await new Promise<unknown>((done, failed) => {
+      const asking = request({ socketPath, method, path, timeout: timeoutMs }, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (part: string) => {
           body += part;
           if (body.length > ANSWER_MAX_BYTES) asking.destroy(new Error('the answer is too long'));
         });
-        response.on('end', () => (response.statusCode === 200 ? done(body) : failed(new Error(body))));
+        const json = response.headers['content-type']?.startsWith('application/json') === true;
+        response.on('end', () => {
+          if (response.statusCode === 200) done(json ? JSON.parse(body) : body);
+          else failed(new Error(body));
+        });
       });
       asking.on('timeout', () => asking.destroy(new Error(`no answer within ${timeoutMs} ms`)));
       asking.on('error', failed);
       asking.end();
     });
-    return JSON.parse(text) as unknown;
   } catch (error) {
     throw new SluiceError('ADMIN_UNREACHABLE', `no sluice answers on ${socketPath}: ${errorText(error)}`, {
       cause: error,

@@ -12,7 +12,7 @@ import { Cluster } from './cluster.ts';
 import { codecFor, type Codec } from './compression.ts';
 import { ErrorCode, faultOf, isSequenceLost, kafkaError, mayBeWritten } from './faults.ts';
 import { kafkaSettings, type KafkaLog, type KafkaOptions, type KafkaSettings } from './options.ts';
-import { ProduceQueue } from './produce-queue.ts';
+import { ProduceQueue, type RequestMeasured } from './produce-queue.ts';
 import { InitProducerId, type PartitionAnswer } from './protocol.ts';
 import { EncodedChunk, NOT_IDEMPOTENT, Sequences, type ProducerIdentity } from './sequences.ts';
 import { KafkaFault, type Chunk, type KafkaSink, type RecordSlice } from './sink.ts';
@@ -27,6 +27,8 @@ export interface KafkaSinkDependencies {
   readonly kafkajs?: Kafkajs | undefined;
   /** After how long a topic that was deleted is created again (where topics are created); 30 s by default. */
   readonly recreateAfterMs?: number | undefined;
+  /** Hears how long each produce request took until its answer. */
+  readonly measured?: RequestMeasured | undefined;
 }
 
 /** Brokers take no request above socket.request.max.bytes, 100 MiB by default: they close the connection. */
@@ -58,12 +60,14 @@ class KafkaAdapter implements KafkaSink {
   readonly #topics: Topics;
   readonly #sequences: Sequences;
   readonly #queues = new Map<number, ProduceQueue>();
+  readonly #measured: RequestMeasured | undefined;
   #idempotent: boolean;
   #closed = false;
 
-  constructor(settings: KafkaSettings, { log = () => {}, kafkajs, recreateAfterMs }: KafkaSinkDependencies) {
+  constructor(settings: KafkaSettings, { log = () => {}, kafkajs, recreateAfterMs, measured }: KafkaSinkDependencies) {
     this.#settings = settings;
     this.#log = log;
+    this.#measured = measured;
     this.#codec = codecFor(settings.compression);
     this.#idempotent = settings.idempotent;
     this.#cluster = new Cluster(new Wire(settings, log, kafkajs), log);
@@ -184,7 +188,7 @@ class KafkaAdapter implements KafkaSink {
   #queueOf(nodeId: number): ProduceQueue {
     let queue = this.#queues.get(nodeId);
     if (queue === undefined) {
-      queue = new ProduceQueue(() => this.#cluster.node(nodeId), this.#settings.requestTimeoutMs);
+      queue = new ProduceQueue(() => this.#cluster.node(nodeId), this.#settings.requestTimeoutMs, this.#measured);
       this.#queues.set(nodeId, queue);
     }
     return queue;

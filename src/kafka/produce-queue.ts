@@ -9,6 +9,9 @@ interface Waiting {
   readonly reject: (fault: KafkaFault) => void;
 }
 
+/** A produce request was answered; one that fails for want of an answer is not measured. */
+export type RequestMeasured = (ms: number) => void;
+
 /** A broker works on one request of a connection at a time; the second is there when it has done with the first. */
 const IN_FLIGHT_MAX = 2;
 /** Batches of one request together; one larger batch goes alone. */
@@ -21,13 +24,19 @@ const REQUEST_MAX_BYTES = 4 * 1024 * 1024;
 export class ProduceQueue {
   readonly #connection: () => BrokerConnection | undefined;
   readonly #timeoutMs: number;
+  readonly #measured: RequestMeasured;
   #waiting: Waiting[] = [];
   #inFlight = 0;
   #scheduled = false;
 
   /** @param connection the broker's connection as it is now; undefined: it is not part of the cluster any more */
-  constructor(connection: () => BrokerConnection | undefined, requestTimeoutMs: number) {
+  constructor(
+    connection: () => BrokerConnection | undefined,
+    requestTimeoutMs: number,
+    measured: RequestMeasured = () => {},
+  ) {
     this.#connection = connection;
+    this.#measured = measured;
     // The broker gives up first: its answer says more than our silence.
     this.#timeoutMs = Math.floor(requestTimeoutMs * 0.9);
   }
@@ -60,12 +69,14 @@ export class ProduceQueue {
 
   async #request(sent: Waiting[]): Promise<void> {
     this.#inFlight++;
+    const sentAt = performance.now();
     try {
       const connection = this.#connection();
       if (connection === undefined) throw new KafkaFault('cluster', 'BROKER_GONE', 'the leader has left the cluster');
       const batches = sent.map(({ batch }) => batch);
       if (batches.length > 1) batches.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0));
       const { partitions } = await connection.request(Produce, { batches, timeoutMs: this.#timeoutMs });
+      this.#measured(performance.now() - sentAt);
       this.#answer(sent, partitions);
     } catch (error) {
       const fault =

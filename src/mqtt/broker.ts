@@ -13,6 +13,14 @@ import {
   type ConnectionInfo,
   type MqttCounters,
 } from './connection.ts';
+import {
+  listClients,
+  listSubscriptions,
+  type List,
+  type ListedClient,
+  type ListedSubscription,
+  type ListRequest,
+} from './client-list.ts';
 import { authenticate } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
 import { packetProperties } from './inbound.ts';
@@ -78,6 +86,12 @@ export interface MqttBroker {
   readonly counters: MqttCounters;
   /** Clients now connected, by protocol version. */
   clients(): { readonly total: number; readonly v31: number; readonly v311: number; readonly v5: number };
+  listClients(request: ListRequest): List<ListedClient>;
+  listSubscriptions(request: ListRequest): List<ListedSubscription>;
+  /** Sessions whose clients are away. Rejects where the session store does not answer. */
+  offlineSessions(): Promise<number>;
+  /** An operator ends the connection of a client, which may come back; a client of MQTT 5 is told. false: it has none. */
+  disconnect(clientId: string): boolean;
   /** Connections of any state, those included that have not sent CONNECT. */
   readonly connections: number;
   /** Wills that wait for the buffer. */
@@ -112,11 +126,13 @@ class Broker implements MqttBroker {
   #stopping = false;
   #closing: Promise<void> | undefined;
   readonly counters: MqttCounters = {
+    packets: {},
     published: [0, 0, 0],
     acknowledged: 0,
     refusedConnections: 0,
     refusedLogins: 0,
     refusedQos0: 0,
+    forwarded: 0,
     undelivered: 0,
     willsSent: 0,
     faults: 0,
@@ -267,6 +283,29 @@ class Broker implements MqttBroker {
     return count;
   }
 
+  listClients(request: ListRequest): List<ListedClient> {
+    return listClients(this.#connections, request);
+  }
+
+  listSubscriptions(request: ListRequest): List<ListedSubscription> {
+    return listSubscriptions(this.#connections, request);
+  }
+
+  async offlineSessions(): Promise<number> {
+    return (await this.#options.sessions.persistence.countOffline()).clientsCount;
+  }
+
+  disconnect(clientId: string): boolean {
+    let found = false;
+    for (const connection of [...this.#connections]) {
+      const { client, publisher, ending } = connection;
+      if (client.id !== clientId || publisher === undefined || ending || client.closed) continue;
+      connection.end(ReasonCode.administrativeAction);
+      found = true;
+    }
+    return found;
+  }
+
   get connections(): number {
     return this.#connections.size;
   }
@@ -291,8 +330,11 @@ class Broker implements MqttBroker {
   ): PublishPacket | null => {
     const connection = connectionOf(client);
     // A queued or retained message: aedes reads those no faster than they are taken, and would delete what is refused here.
-    if (packet.messageId !== undefined || packet.brokerId === null) return packet;
-    if (!connection.ending && client.conn.writableLength <= this.#subscriberBufferBytes) return packet;
+    const readNoFaster = packet.messageId !== undefined || packet.brokerId === null;
+    if (readNoFaster || (!connection.ending && client.conn.writableLength <= this.#subscriberBufferBytes)) {
+      this.counters.forwarded++;
+      return packet;
+    }
     this.counters.undelivered++;
     if (packet.qos > 0 && !connection.ending) {
       connection.endedByUs = true;

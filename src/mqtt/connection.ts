@@ -26,6 +26,8 @@ export interface ConnectionInfo {
 
 /** What the broker counts. */
 export interface MqttCounters {
+  /** Packets that came, by type. */
+  readonly packets: Record<string, number>;
   /** PUBLISH packets that came, by QoS. */
   readonly published: [number, number, number];
   /** PUBACK and PUBREC that went. */
@@ -36,6 +38,8 @@ export interface MqttCounters {
   refusedLogins: number;
   /** QoS 0 messages that were refused; MQTT subscribers had them. Those that were dropped for want of room the commit counts. */
   refusedQos0: number;
+  /** Messages written to subscribers. */
+  forwarded: number;
   /** Messages not forwarded to a subscriber that does not read. */
   undelivered: number;
   willsSent: number;
@@ -85,6 +89,8 @@ export class Connection {
   willToken: string | undefined;
   /** 1.5 times what the client promised, 0 without keep alive. */
   keepAliveMs = 0;
+  /** Milliseconds since the epoch. */
+  readonly connectedAt = Date.now();
   /** The will is not sent yet: its delay or its grace runs. */
   willHeld = false;
   #corked = false;

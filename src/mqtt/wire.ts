@@ -7,6 +7,7 @@ export const ReasonCode = {
   serverShuttingDown: 0x8b,
   packetIdentifierNotFound: 0x92,
   quotaExceeded: 0x97,
+  administrativeAction: 0x98,
   maximumConnectTime: 0xa0,
 } as const;
 

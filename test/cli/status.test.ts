@@ -5,10 +5,12 @@ import type { SluiceStatus } from '../../src/status.ts';
 const shard = (number: number, parked: SluiceStatus['buffer']['shards'][number]['parked']) => ({
   shard: number,
   owned: true,
+  owner: 'p1',
   head: 10,
   released: 10,
   buffered: 0,
   bytes: 0,
+  oldestAt: undefined,
   parked,
   setAside: 0,
 });
@@ -19,7 +21,9 @@ const status: SluiceStatus = {
   state: 'running',
   listeners: [],
   clients: 0,
+  connections: { open: 0, turnedAway: 0, receivedBytes: 0, sentBytes: 0, clients: { v31: 0, v311: 0, v5: 0 } },
   routes: [],
+  deadLetters: [],
   buffer: {
     store: 'level',
     durability: 'LevelDB, fsync per commit',
@@ -35,9 +39,10 @@ const status: SluiceStatus = {
       ]),
     ],
   },
-  kafka: { brokers: ['localhost:9092'], error: undefined, weak: [], lanes: [] },
+  kafka: { brokers: ['localhost:9092'], error: undefined, weak: [], failingTopics: 0, lanes: [] },
   ledger: { accepted: 3_007, buffered: 3_007, delivered: 0, deadLettered: 0, expired: 0, discarded: {}, imbalance: 0 },
   counters: {},
+  totals: { packets: {}, refused: {}, kafkaFaults: {}, events: {} },
 };
 
 it('sluice status tells what is parked of which topic, over all shards, and whether more may be', () => {

@@ -132,6 +132,16 @@ export const planted: Planted[] = [
     rule: 'aedes-only-in-mqtt',
     files: { 'src/sluice.ts': "import type Aedes from 'aedes';\nexport type A = Aedes;\n" },
   },
+  {
+    what: 'prom-client in forward',
+    rule: 'prom-client-only-in-observe',
+    files: { 'src/forward/a.ts': usesPackage('prom-client') },
+  },
+  {
+    what: 'fastify in the composition root',
+    rule: 'fastify-only-in-http',
+    files: { 'src/sluice.ts': usesPackage('fastify') },
+  },
   { what: 'kafkajs in forward', rule: 'kafkajs-only-in-kafka', files: { 'src/forward/a.ts': usesPackage('kafkajs') } },
   {
     what: 'the inside of kafkajs in a command',

@@ -140,7 +140,7 @@ export class SluiceProcess {
   }
 
   async status(): Promise<SluiceStatus> {
-    return (await askAdmin(this.path, '/status')) as SluiceStatus;
+    return (await askAdmin(this.path, '/api/v1/status')) as SluiceStatus;
   }
 
   /** Waits until nothing is buffered. */
@@ -178,13 +178,30 @@ export class SluiceProcess {
     return this.kill('SIGTERM');
   }
 
-  /** Ends it, whatever its state, and removes its data. */
+  /** Ends it, whatever its state, and removes its data. @throws Error where it runs, and its ledger does not balance */
   async discard(): Promise<void> {
+    const ledger = await this.#ledger();
     await this.kill();
     if (this.#options.routes !== undefined && this.#options.configFile !== undefined)
       await rm(this.#options.configFile, { force: true });
     if (this.#options.path === undefined) await rm(this.path, { recursive: true, force: true });
+    assertBalance(ledger);
   }
+
+  /** undefined: it does not run, or does not answer. */
+  async #ledger(): Promise<SluiceStatus['ledger'] | undefined> {
+    if (!this.running) return undefined;
+    return this.status().then(
+      ({ ledger }) => ledger,
+      () => undefined,
+    );
+  }
+}
+
+/** Looked at after every test that runs a sluice: whatever the test was about, no message is unaccounted for. */
+export function assertBalance(ledger: SluiceStatus['ledger'] | undefined): void {
+  if (ledger === undefined || ledger.imbalance === 0) return;
+  throw new Error(`the ledger is out of balance by ${ledger.imbalance}: ${JSON.stringify(ledger)}`);
 }
 
 /** Runs a sluice command to its end. */

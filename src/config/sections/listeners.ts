@@ -52,6 +52,55 @@ const origins = z
       'Web pages that may connect, as origins (scheme://host[:port]); `"*"`: any. Clients that send no Origin, as those outside browsers do, always may.',
   });
 
+const tokens = z
+  .array(
+    z
+      .strictObject({
+        name: matching(/^[\w.@-]{1,64}$/, 'a name of letters, digits and . _ - @').meta({
+          description: 'Who holds it: in the log, and the user of what is published with it.',
+        }),
+        role: z.enum(['viewer', 'operator']).meta({
+          description: '`viewer`: look at everything. `operator`: also publish, and change what runs.',
+        }),
+        token: z
+          .string()
+          .regex(/^\S{16,512}$/)
+          .optional()
+          .meta({
+            writeOnly: true,
+            patternErrorMessage:
+              'a token of 16 to 512 characters without spaces, such as `openssl rand -base64 24` makes',
+            description: 'The token. Better `${SLUICE_TOKEN}` than the word itself.',
+          }),
+        file: filePath().optional().meta({ description: 'File that holds the token, instead of `token`.' }),
+      })
+      .check((context) => {
+        const { token, file } = context.value;
+        if ((token === undefined) !== (file === undefined)) return;
+        context.issues.push({
+          code: 'custom',
+          path: token === undefined ? [] : ['file'],
+          input: undefined,
+          message: 'needs either `token` or `file`',
+          params: { wayOut: 'write token: "${NAME_OF_A_VARIABLE}", or file: with the path of a file that holds it' },
+        });
+      }),
+  )
+  .max(100)
+  .default([])
+  .meta({
+    description:
+      'Tokens that callers send (`Authorization: Bearer …`), each with a role. Without any, only this machine is served, with every right.',
+  });
+
+const httpTls = z
+  .strictObject({
+    cert: filePath().meta({ description: 'PEM file of the server certificate, its chain included.' }),
+    key: filePath().meta({ description: 'PEM file of the private key.' }),
+  })
+  .optional()
+  .meta({ description: 'HTTPS instead of HTTP.' });
+
 /** A listener is off when it is false, or a key without a value. */
 function listener<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z
@@ -73,13 +122,16 @@ export const listeners = z
     wss: listener({ port: port(8084), host, path, origins, tls })
       .prefault(false)
       .meta({ description: 'MQTT over WebSocket with TLS. Off unless given.' }),
+    http: listener({ port: port(8080), host, tls: httpTls, tokens })
+      .prefault(false)
+      .meta({ description: 'Health, metrics, API and publishing over HTTP. Off unless given.' }),
   })
   .check((context) => {
     if (Object.values(context.value).every((value) => value === undefined)) {
       fault(
         { addIssue: (issue) => context.issues.push({ ...issue, input: context.value }) },
         'every listener is off',
-        'leave one of mqtt, mqtts, ws, wss on',
+        'leave one of mqtt, mqtts, ws, wss, http on',
       );
     }
   })

@@ -7,6 +7,9 @@ export class ConnectionGate {
   open = 0;
   /** Turned away since the start. */
   turnedAway = 0;
+  /** Bytes of connections that are closed. */
+  #receivedBytes = 0;
+  #sentBytes = 0;
   #closed = false;
   readonly #sockets = new Set<Socket>();
 
@@ -25,9 +28,21 @@ export class ConnectionGate {
     this.#sockets.add(socket);
     socket.once('close', () => {
       this.open--;
+      this.#receivedBytes += socket.bytesRead;
+      this.#sentBytes += socket.bytesWritten;
       this.#sockets.delete(socket);
     });
     return true;
+  }
+
+  /** Bytes on the wire since the start, TLS and WebSocket included. The sockets count: nothing is added on the way of a message. */
+  traffic(): { receivedBytes: number; sentBytes: number } {
+    const sum = { receivedBytes: this.#receivedBytes, sentBytes: this.#sentBytes };
+    for (const socket of this.#sockets) {
+      sum.receivedBytes += socket.bytesRead;
+      sum.sentBytes += socket.bytesWritten;
+    }
+    return sum;
   }
 
   /** Ends what is left, half-open handshakes included. */

@@ -24,7 +24,7 @@ export interface ListenerSurroundings extends Pick<ListenerContext, 'clientFault
 
 export interface Listeners {
   readonly listening: readonly Listening[];
-  readonly connections: { readonly open: number; readonly turnedAway: number };
+  readonly connections: Pick<ConnectionGate, 'open' | 'turnedAway' | 'traffic'>;
   /** No new connections; those that are open go on. */
   stopAccepting(): Promise<void>;
   /** Ends what is left of connections, those included that never got to MQTT. */

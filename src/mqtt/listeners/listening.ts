@@ -17,6 +17,8 @@ export interface Listening extends Address {
   readonly name: ListenerName;
   /** URL path of a WebSocket listener. */
   readonly path?: string;
+  /** It takes connections now. */
+  accepting(): boolean;
   /** Stops accepting; connections go on. */
   close(): Promise<void>;
   /** Reads the certificate files again, also when they look unchanged. false: the old certificate stays, for `fault` says why. */
@@ -39,7 +41,11 @@ export interface ListenerContext {
 }
 
 /** @throws SluiceError LISTENER_FAILED */
-export async function listen(server: Server, name: ListenerName, { host, port }: Address): Promise<Address> {
+export async function listen(
+  server: Server,
+  name: ListenerName,
+  { host, port }: Address,
+): Promise<Address & Pick<Listening, 'accepting'>> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: 1_024 }, () => {
@@ -50,7 +56,7 @@ export async function listen(server: Server, name: ListenerName, { host, port }:
     throw bindError(name, host, port, error);
   });
   const address = server.address() as AddressInfo;
-  return { host: address.address, port: address.port };
+  return { host: address.address, port: address.port, accepting: () => server.listening };
 }
 
 function bindError(name: ListenerName, host: string, port: number, cause: unknown): SluiceError {

@@ -33,7 +33,10 @@ export function interceptPackets(connection: Connection): void {
     }
   };
 
+  const { packets } = connection.core.counters;
+
   const onPacket = (packet: AnyPacket): void => {
+    packets[packet.cmd] = (packets[packet.cmd] ?? 0) + 1;
     if (!connectCame) {
       connectCame = true;
       if (packet.cmd === 'connect') early = [];

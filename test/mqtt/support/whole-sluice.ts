@@ -27,7 +27,7 @@ export class WholeSluice {
     const redis = store === 'redis' ? await startRedis() : undefined;
     const whole = new WholeSluice(directory, redis, {
       routes: [{ from: '#', to: 'mqtt.messages' }],
-      log: { level: 'silent' },
+      log: { level: process.env['SLUICE_LOG'] === undefined ? 'silent' : 'debug' },
       ...config,
       buffer: { store, path: directory, ...(redis === undefined ? {} : { url: redis.url }), ...config.buffer },
     });

@@ -41,7 +41,21 @@ function parse(text: string): Consumed {
  * Records of one partition come in the order of their offsets.
  */
 export function consumeEach(brokers: string[], topic: string, each: (record: Consumed) => void): Promise<number> {
-  const args = ['-C', '-b', brokers.join(','), '-t', topic, '-o', 'beginning', '-e', '-q', '-J'];
+  return readLines(brokers, topic, ['-J'], (line) => each(parse(line)));
+}
+
+/** As consumeEach(), of values that hold no line break: several times as fast. */
+export function consumeValues(brokers: string[], topic: string, each: (value: Buffer) => void): Promise<number> {
+  return readLines(brokers, topic, ['-f', '%s\\n'], (line) => each(Buffer.from(line, 'latin1')));
+}
+
+function readLines(
+  brokers: string[],
+  topic: string,
+  format: readonly string[],
+  each: (line: string) => void,
+): Promise<number> {
+  const args = ['-C', '-b', brokers.join(','), '-t', topic, '-o', 'beginning', '-e', '-q', ...format];
   // librdkafka does not look at checksums unless told to.
   const kcat = spawn('kcat', [...args, '-X', 'check.crcs=true'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let rest = '';
@@ -54,7 +68,7 @@ export function consumeEach(brokers: string[], topic: string, each: (record: Con
     rest = lines.pop() ?? '';
     try {
       for (const line of lines) {
-        each(parse(line));
+        each(line);
         count += 1;
       }
     } catch (error) {

@@ -9,7 +9,7 @@ import { SluiceProcess } from '../support/sluice.ts';
 import { judge } from './judge.ts';
 import { storeFor, stores } from './stores.ts';
 
-const MAX_BYTES = 8 * 2 ** 20;
+const MAX_BYTES = 4 * 2 ** 20;
 const SOFT_LIMIT = 0.5;
 const settings = {
   'buffer.maxBytes': MAX_BYTES,

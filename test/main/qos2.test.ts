@@ -156,7 +156,7 @@ describe.each([
 
   it(
     'at every step of the handshake: exactly one entry in the buffer, and the packet id is free again',
-    { timeout: 180_000 },
+    { timeout: 240_000 },
     async () => {
       const random = randomFrom();
       const topic = uniqueTopic('qos2');
@@ -171,10 +171,11 @@ describe.each([
       const stage: Stage = { devices, proxy, status: () => sluice.status() };
       try {
         for (const [point, reach] of points) {
-          for (let round = 0; round < 2; round++) {
+          // What is only sent may be on any side of the commit: once at once, once a moment later.
+          const rounds = point.endsWith('is sent') ? 2 : 1;
+          for (let round = 0; round < rounds; round++) {
             for (const device of devices) await device.connect();
             const next = await reach(stage);
-            // At once, and a moment later: what was sent may be on any side of the commit.
             if (round > 0) await sleep(random.int(8));
             if (victim === 'sluice') {
               await sluice.kill();

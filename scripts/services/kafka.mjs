@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { serviceProcess } from './child.mjs';
 import { makeRunDirectory } from './directories.mjs';
@@ -12,6 +13,8 @@ import { freePort } from './ports.mjs';
 const ADMIN_TIMEOUT_MS = 10_000;
 const ADMIN_ATTEMPTS = 8;
 const CONNECT_TIMEOUT_MS = 500;
+const LEADERS_TIMEOUT_MS = 30_000;
+const LEADERS_POLL_MS = 50;
 
 function accepts(port) {
   return new Promise((resolve) => {
@@ -39,6 +42,21 @@ async function withAdmin(brokers, task, retries = ADMIN_ATTEMPTS) {
     return await task(admin);
   } finally {
     await admin.disconnect().catch(() => {});
+  }
+}
+
+/**
+ * Every partition has a leader. In place of kafkajs' `waitForLeaders`, which gives up where a broker has not heard of the new
+ * topic yet (UNKNOWN_TOPIC_OR_PARTITION): it has to be asked again.
+ */
+async function untilLed(admin, topic, partitions) {
+  const end = performance.now() + LEADERS_TIMEOUT_MS;
+  for (;;) {
+    const found = await admin.fetchTopicMetadata({ topics: [topic] }).catch((error) => ({ topics: [], error }));
+    const led = found.topics[0]?.partitions.filter(({ leader }) => leader >= 0).length ?? 0;
+    if (led >= partitions) return;
+    if (performance.now() > end) throw found.error ?? new Error(`${topic} has no leaders`);
+    await sleep(LEADERS_POLL_MS);
   }
 }
 
@@ -100,9 +118,10 @@ export function connectKafka(brokers) {
       const configEntries = Object.entries(config).map(([name, value]) => ({ name, value: String(value) }));
       const topics = [{ topic, numPartitions: partitions, replicationFactor, configEntries }];
       const made = await admin((client) =>
-        client.createTopics({ waitForLeaders: true, timeout: ADMIN_TIMEOUT_MS, topics }),
+        client.createTopics({ waitForLeaders: false, timeout: ADMIN_TIMEOUT_MS, topics }),
       );
       if (!made) throw new Error(`the topic ${topic} is there already`);
+      await admin((client) => untilLed(client, topic, partitions));
     },
     deleteTopic: (topic) => admin((client) => client.deleteTopics({ topics: [topic] })),
   };

@@ -36,14 +36,24 @@ class Device {
     return this.#client!;
   }
 
+  /** As devices do, again and again: who is not answered for want of the session store is closed without CONNACK. */
   async connect(): Promise<void> {
     this.#client?.destroy();
-    this.#client = await RawClient.connect(this.#port, {
-      version: this.#version,
-      clientId: this.name,
-      clean: false,
-      ...(this.#version === 5 ? { properties: { sessionExpiryInterval: 3_600 } } : {}),
-    });
+    await eventually(async () => {
+      const client = await RawClient.open(this.#port, this.#version);
+      client.send({
+        cmd: 'connect',
+        protocolId: 'MQTT',
+        protocolVersion: this.#version,
+        clientId: this.name,
+        clean: false,
+        keepalive: 0,
+        ...(this.#version === 5 ? { properties: { sessionExpiryInterval: 3_600 } } : {}),
+      });
+      await eventually(() => client.closed || client.of('connack').length > 0);
+      this.#client = client;
+      return !client.closed;
+    }, 30_000);
   }
 
   publish(dup = false): void {

@@ -49,7 +49,7 @@ async function main(): Promise<void> {
       if (store !== 'level' && store !== 'redis') throw new Error(`--store must be level or redis, not ${store}`);
       const seconds = Number(values.seconds);
       const reports = await runNeighbours(
-        { store, hostile, seconds, perSecond: 1_000, announcementsPerSecond: 50 },
+        { store, hostile, seconds, perSecond: 1_000, announcementsPerSecond: 10 },
         kafka,
         { step: say },
       );

@@ -22,7 +22,7 @@ export interface NeighboursOptions {
   readonly seconds: number;
   /** Of devices that are well, over all. */
   readonly perSecond: number;
-  /** What subscribers do not read, per second, in messages of 20 KB. */
+  /** What subscribers do not read, per second, in messages of 100 KB. */
   readonly announcementsPerSecond: number;
 }
 
@@ -53,7 +53,9 @@ export interface Watcher {
   step(text: string): void;
 }
 
-const ANNOUNCEMENT_BYTES = 20_000;
+const ANNOUNCEMENT_BYTES = 100_000;
+/** How much longer a window is where subscribers that do not read are still connected. */
+const HOLD_MAX_MS = 40_000;
 const SAMPLE_MS = 100;
 const SETTLE_MS = 1_000;
 
@@ -105,11 +107,12 @@ export async function runNeighbours(
     perSecond: options.announcementsPerSecond,
     bytes: ANNOUNCEMENT_BYTES,
   });
-  const measure = async (): Promise<Window> => {
+  /** Goes on for as long as `held`, up to a bound. */
+  const measure = async (held: () => boolean | Promise<boolean> = () => false): Promise<Window> => {
     let rssMaxBytes = 0;
     await Promise.all([devices.latency(), announcers.latency()]);
     const end = performance.now() + options.seconds * 1_000;
-    while (performance.now() < end) {
+    while (performance.now() < end || (performance.now() < end + HOLD_MAX_MS && (await held()))) {
       rssMaxBytes = Math.max(rssMaxBytes, sluice.rss());
       await sleep(SAMPLE_MS);
     }
@@ -125,7 +128,9 @@ export async function runNeighbours(
       const among = async (deaf: boolean) => {
         const neighbours = new HostileProcess(hostile, sluice.port, deaf);
         try {
-          return { window: await measure(), counts: await neighbours.counts() };
+          const connected = async (): Promise<boolean> =>
+            deaf && hostile.kind === 'subscriber' && (await neighbours.counts()).closed < hostile.count;
+          return { window: await measure(connected), counts: await neighbours.counts() };
         } finally {
           await neighbours.stop();
           // Their connections end, and what they left is done.

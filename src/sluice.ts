@@ -9,7 +9,8 @@ import { GroupCommit } from './buffer/commit.ts';
 import { createStore } from './buffer/open.ts';
 import type { BufferStore, ShardStats, StoreOpening } from './buffer/store.ts';
 import { HotTail } from './buffer/tail.ts';
-import type { SluiceConfig } from './config/config.ts';
+import { sourceText, type SluiceConfig } from './config/config.ts';
+import { readRouteFile } from './config/route-files.ts';
 import { errorText, SluiceError } from './errors.ts';
 import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
 import { Mapper } from './forward/mapper.ts';
@@ -31,7 +32,8 @@ import { createLog, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { Report, type Incident } from './report.ts';
 import { reload, type Reloadable, type ReloadReport } from './reload.ts';
-import { compileRoutes, constantTopics, type Router } from './routes/index.ts';
+import { compileRouteSet, type RouteSet } from './payload/index.ts';
+import { constantTopics, topicSettings, type FindTopicSettings } from './routes/index.ts';
 import type { LedgerStatus, ListenerStatus, SluiceStatus } from './status.ts';
 
 export type { PublishRequest } from './library-publish.ts';
@@ -90,7 +92,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   readonly #log: Logger;
   readonly #report: Report;
   readonly #metrics: Metrics;
-  readonly #router: Router;
+  #routes: RouteSet;
+  #topicSettings: FindTopicSettings;
   #state: SluiceStatus['state'] = 'stopped';
   #startedAt = new Date();
   #running: Running | undefined;
@@ -114,7 +117,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#log = hooks.log ?? createLog(config.log);
     this.#metrics = new Metrics(() => this.status());
     this.#report = new Report(this.#log, (incident) => this.emit('incident', incident), this.#metrics);
-    this.#router = compileRoutes(config.routes);
+    this.#routes = compileRouteSet(config.routes, readRouteFile);
+    this.#topicSettings = topicSettings(config.routes);
   }
 
   /**
@@ -233,14 +237,14 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#closers.push(['Kafka', () => sink.close()]);
 
     const tail = new HotTail(buffer.tailMaxBytes);
-    const mapper = new Mapper(this.#router);
+    const mapper = new Mapper(this.#routes);
     const forwarder = (hearing.forwarder = this.#makeForwarder(store, sink, tail, mapper));
     const commits = this.#makeCommits(store, opening, forwarder);
     this.#closers.push(['appends', () => commits.forEach((commit) => commit.close())]);
     this.#closers.push(['forwarding', () => forwarder.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
     await forwarder.start();
 
-    const ingest = new Ingest({ commits, router: this.#router });
+    const ingest = new Ingest({ commits, router: this.#routes.router });
     const sessions = await openSessions(this.#sessionOptions(), (where, error) =>
       this.#report.fault('sessions.fault', error, { where }),
     );
@@ -304,10 +308,13 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   }
 
   #connectKafka(): KafkaSink {
-    return createKafkaSink(kafkaOptions(this.config.kafka), {
-      log: (level, message, detail) => this.#log[level]({ event: 'kafka.client', ...detail }, message),
-      measured: (ms) => this.#metrics.requested(ms),
-    });
+    return createKafkaSink(
+      { ...kafkaOptions(this.config.kafka), topic: (topic) => this.#topicSettings(topic) },
+      {
+        log: (level, message, detail) => this.#log[level]({ event: 'kafka.client', ...detail }, message),
+        measured: (ms) => this.#metrics.requested(ms),
+      },
+    );
   }
 
   #makeForwarder(store: BufferStore, sink: KafkaSink, tail: HotTail, mapper: Mapper): Forwarder {
@@ -441,10 +448,10 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       listeners: running === undefined ? [] : listenersOf(running),
       clients: running?.broker.clients().total ?? 0,
       connections: connectionsOf(running),
-      routes: config.routes.map(({ name, from, to }, index) => ({
-        name,
-        from,
-        to,
+      routes: config.routes.map((route, index) => ({
+        name: route.name,
+        from: sourceText(route),
+        to: route.to,
         records: running?.mapper.records[index] ?? 0,
       })),
       deadLetters: this.#report.deadLetters,

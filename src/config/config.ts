@@ -29,6 +29,11 @@ export interface RouteConfig extends ParsedRoute {
   readonly name: string;
 }
 
+/** What a route is for, in one text: its filter, or its regular expression. */
+export function sourceText({ from, regex }: Pick<RouteConfig, 'from' | 'regex'>): string {
+  return from ?? regex ?? '';
+}
+
 export interface SluiceConfig extends Omit<ResolvedConfig, 'routes'> {
   readonly routes: readonly RouteConfig[];
 }
@@ -48,7 +53,7 @@ export type LogConfig = SluiceConfig['log'];
 /** Units into names: the only step between what the schema yields and SluiceConfig. */
 export function resolve(parsed: ParsedConfig): SluiceConfig {
   const resolved = resolveValue(parsed) as ResolvedConfig;
-  return { ...resolved, routes: resolved.routes.map((route) => ({ ...route, name: route.name ?? route.from })) };
+  return { ...resolved, routes: resolved.routes.map((route) => ({ ...route, name: route.name ?? sourceText(route) })) };
 }
 
 function resolveValue(value: unknown): unknown {

@@ -1,5 +1,5 @@
 /** What would run, for people: `sluice check` and the lines at start. Secrets are never part of it. */
-import type { KafkaConfig, SluiceConfig } from './config.ts';
+import { sourceText, type KafkaConfig, type SluiceConfig } from './config.ts';
 import { formatDuration, formatSize } from './fields.ts';
 import { isSecret, type Path } from './shape.ts';
 import { withoutCredentials } from './source-text.ts';
@@ -44,10 +44,14 @@ export function describeConfig(config: SluiceConfig): string {
       `${kafka.brokers.join(', ')} as ${kafka.clientId}; ${securityOf(kafka)}; compression ${kafka.compression}; ${kafka.idempotent ? 'idempotent' : 'not idempotent'}`,
     ],
     ['topics', topicsOf(kafka)],
-    ...routes.map(({ name, from, to, key }): [string, string] => [
-      'route',
-      `${name === from ? '' : `${name}: `}${from} -> ${to}, key ${key}`,
-    ]),
+    ...routes.map((route): [string, string] => {
+      const { name, to, key } = route;
+      const from = sourceText(route);
+      return [
+        'route',
+        `${name === from ? '' : `${name}: `}${from} -> ${to}, ${key === null ? 'no key' : `key ${key}`}`,
+      ];
+    }),
     ['dead letters', `-> ${deadLetter.topic}`],
     [
       'forward',

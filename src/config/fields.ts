@@ -68,7 +68,7 @@ interface Bounds {
   readonly max: string;
 }
 
-export function duration(standard: string, description: string, { min, max }: Bounds) {
+function durationOf({ min, max }: Bounds, example: string) {
   return z
     .string()
     .regex(durationPattern)
@@ -79,13 +79,23 @@ export function duration(standard: string, description: string, { min, max }: Bo
         fault(
           context,
           `expected a duration from ${min} to ${max}`,
-          `write ${standard}, the default, or a value from ${min} to ${max}`,
+          `write ${example}, or a value from ${min} to ${max}`,
         );
       }
       return new Duration(ms);
-    })
+    });
+}
+
+export function duration(standard: string, description: string, { min, max }: Bounds) {
+  return durationOf({ min, max }, `${standard}, the default`)
     .prefault(standard)
     .meta({ description: `${description} From ${min} to ${max}.` });
+}
+
+export function optionalDuration(example: string, description: string, { min, max }: Bounds) {
+  return durationOf({ min, max }, example)
+    .optional()
+    .meta({ patternErrorMessage: durationWords, description: `${description} From ${min} to ${max}.` });
 }
 
 function sizeOf({ min, max }: Bounds) {

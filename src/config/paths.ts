@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { SluiceConfig } from './config.ts';
+import { withAbsoluteFiles } from './route-files.ts';
 import { branches, textFields, type Path, type SchemaNode } from './shape.ts';
 import { isMapping, type ConfigTree, type Finding } from './tree.ts';
 
@@ -19,7 +20,7 @@ export function absolutePaths(config: SluiceConfig, tree: ConfigTree, file: stri
     const base = file === undefined || origin === 'environment' || origin === 'flag' ? process.cwd() : dirname(file);
     parent[key] = resolve(base, parent[key]);
   }
-  return copy;
+  return { ...copy, routes: withAbsoluteFiles(copy.routes, file === undefined ? process.cwd() : dirname(file)) };
 }
 
 export function checkPaths(config: SluiceConfig, skip: (path: Path) => boolean): Finding[] {

@@ -1,14 +1,16 @@
 /** What only the routes' own language can tell: filters, templates, Kafka topic names, names used twice. */
+import { checkRouteSet } from '../payload/route-set.ts';
 import { kafkaTopicFault } from '../routes/kafka-topic.ts';
 import { compileRoute, type RouteProblem } from '../routes/route.ts';
-import { checkRoutes as problemsOf } from '../routes/router.ts';
+import { topicSettingsProblems } from '../routes/topic-settings.ts';
 import type { RouteConfig } from './config.ts';
+import { readRouteFile } from './route-files.ts';
 import type { Path } from './shape.ts';
 import type { Finding } from './tree.ts';
 
 /** `skip`: this value is wrong already, or stands in for one that is. */
 export function checkRoutes(routes: readonly RouteConfig[], skip: (path: Path) => boolean): Finding[] {
-  const found = problemsOf(routes);
+  const found = [...checkRouteSet(routes, readRouteFile), ...topicSettingsProblems(routes)];
   const badFilters = found.filter(({ path }) => path[1] === 'from').map(({ path }) => Number(path[0]));
   return [...found, ...badFilters.flatMap((index) => behindBadFilter(routes, index))]
     .map(({ path, message, wayOut }) => ({ path: ['routes', ...path], message, wayOut }))
@@ -18,7 +20,7 @@ export function checkRoutes(routes: readonly RouteConfig[], skip: (path: Path) =
 /** A route with a bad filter is not looked at further: do it as if its names were right, so that one round tells all. */
 function behindBadFilter(routes: readonly RouteConfig[], index: number): RouteProblem[] {
   const route = routes[index];
-  if (route === undefined) return [];
+  if (route?.from === undefined) return [];
   const names = [...new Set([...route.from.matchAll(/\{([A-Za-z_]\w*)\}/g)].map((match) => match[0]))];
   const problems: RouteProblem[] = [];
   compileRoute({ ...route, from: [...names, '#'].join('/') }, index, problems);

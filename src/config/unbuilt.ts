@@ -9,12 +9,10 @@ const keys: ReadonlySet<string> = new Set([
   'auth.http',
   'auth.clientCertificate',
   'limits.messagesPerSecond',
-  'routes.*.schema',
-  'routes.*.onInvalid',
 ]);
 
 const values: Readonly<Record<string, readonly string[]>> = {
-  'routes.*.value': ['json', 'envelope', 'avro', 'protobuf'],
+  'routes.*.value': ['avro', 'protobuf'],
 };
 
 function pattern(path: Path): string {

@@ -22,7 +22,9 @@ export interface DeadLetter {
   readonly topic: string;
   /** Name of the route that made the record; undefined: there is none. */
   readonly route: string | undefined;
-  /** NO_ROUTE, ROUTE_TOPIC_ILLEGAL, or Kafka's name of the error. */
+  /** Place in the batch of what was refused; undefined: it is the message as a whole. */
+  readonly index?: number | undefined;
+  /** A code of MappingFault, or Kafka's name of the error. */
   readonly code: string;
   readonly reason: string;
   /** Sends of the record so far. */
@@ -65,6 +67,7 @@ export function writeDeadLetter(
     topic: letter.topic,
     keyHash: key === null ? -1 : keyHash(key),
     route: letter.route ?? '',
+    index: letter.index,
     letter: {
       code: letter.code,
       reason: letter.reason,
@@ -84,9 +87,13 @@ function headersOf(message: Message, id: string, letter: DeadLetter, match: Topi
   ];
   for (const [name, value] of propertyHeaders(message, match?.route ?? noRules)) headers.push([name, value, true]);
   if (match !== undefined) {
-    for (const header of match.route.headers) headers.push([header.name, match.headerFor(header, message), true]);
+    for (const header of match.route.headers) {
+      const text = match.headerFor(header, message);
+      if (text !== undefined) headers.push([header.name, text, true]);
+    }
   }
   headers.push([H.id, id]);
+  if (letter.index !== undefined) headers.push([H.index, String(letter.index)]);
   if (match !== undefined) headers.push([H.route, bounded(match.route.name, NAME_MAX_BYTES)]);
   if (message.dup) headers.push([H.dup, 'true']);
   if (message.origin === Origin.will) headers.push([H.will, 'true']);

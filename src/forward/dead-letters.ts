@@ -10,6 +10,7 @@ import type { Refusal } from './lane-host.ts';
 import type { Mapper } from './mapper.ts';
 import type { MappedRecord } from './mapping.ts';
 import type { RecordOwner } from './open-messages.ts';
+import type { WaitingRecord } from './parked-entry.ts';
 
 export interface DeadLettersHost {
   readonly mapper: Pick<Mapper, 'mapDeadLetter'>;
@@ -22,6 +23,7 @@ interface Fault {
   readonly code: string;
   readonly reason: string;
   readonly route: string | undefined;
+  readonly index?: number | undefined;
   readonly originalTopic?: string;
   readonly originalPartition?: number;
 }
@@ -49,11 +51,17 @@ export class DeadLetters {
   again(
     owner: RecordOwner,
     index: number,
-    route: string | undefined,
-    letter: { readonly code: string; readonly reason: string; readonly topic: string | undefined },
+    { route, index: element }: WaitingRecord,
+    letter: NonNullable<WaitingRecord['letter']>,
   ): void {
     const { code, reason, topic } = letter;
-    this.#push(owner, index, { code, reason, route, ...(topic === undefined ? {} : { originalTopic: topic }) });
+    this.#push(owner, index, {
+      code,
+      reason,
+      route,
+      index: element,
+      ...(topic === undefined ? {} : { originalTopic: topic }),
+    });
   }
 
   /** Kafka will never take `record`, nor a chunk with it. */
@@ -63,6 +71,7 @@ export class DeadLetters {
       code: fault.reason,
       reason: fault.message,
       route: record.route,
+      index: record.index,
       originalTopic: record.topic,
       originalPartition: partition,
     });
@@ -103,6 +112,7 @@ export class DeadLetters {
       {
         topic: record.topic,
         route: letter.route,
+        index: record.index,
         code: letter.code,
         reason: letter.reason,
         originalTopic: letter.topic,

@@ -44,6 +44,7 @@ export interface ForwardCounters {
   delivered: number;
   deadLettered: number;
   discarded: number;
+  expired: number;
   /** Records in Kafka, repeats not counted. */
   records: number;
   /** Chunks confirmed. */
@@ -95,7 +96,7 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
   readonly #owner: Owner;
   readonly #runs = new Map<number, ShardRun>();
   readonly #unreadable = new Map<number, SluiceError>();
-  readonly #settledCounts = { delivered: 0, deadLettered: 0, discarded: 0, settlements: 0 };
+  readonly #settledCounts = { delivered: 0, deadLettered: 0, discarded: 0, expired: 0, settlements: 0 };
   readonly #failing: Set<'run' | 'lease'>[] = [];
   #waiters: { done: () => boolean; resolve: () => void }[] = [];
   #stopping: Promise<StopResult> | undefined;
@@ -266,6 +267,7 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
     counts.settlements++;
     counts.delivered += tally.delivered;
     counts.deadLettered += tally.deadLettered;
+    counts.expired += tally.expired;
     for (const messages of tally.discarded.values()) counts.discarded += messages;
     this.rested();
   }

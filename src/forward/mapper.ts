@@ -13,9 +13,10 @@
  */
 import { encodedHeaderName, RecordWriter } from '../kafka/record.ts';
 import type { Message } from '../message.ts';
-import { ClockCache, type Route, type RouteFault, type Router, type TopicMatch } from '../routes/index.ts';
+import { PayloadView, type RouteSet } from '../payload/index.ts';
+import { ClockCache, type Route, type RouteFault, type TopicMatch } from '../routes/index.ts';
 import { writeDeadLetter, type DeadLetter } from './dead-letter-record.ts';
-import type { MappedRecord } from './mapping.ts';
+import { isRuled, type MappedRecord, type MappingFault, type NoRecord } from './mapping.ts';
 import { PropertyWriter } from './property-headers.ts';
 import { H } from './record-headers.ts';
 import {
@@ -28,15 +29,8 @@ import {
   type TailBlocks,
   type TopicPlan,
 } from './record-plan.ts';
+import { ShapedRecords } from './shaped-records.ts';
 import { SluiceIdWriter } from './sluice-id.ts';
-
-/** A record that cannot be made. The message goes to the dead letters with this code and reason. */
-export interface MappingFault {
-  readonly code: 'NO_ROUTE' | 'ROUTE_TOPIC_ILLEGAL';
-  readonly reason: string;
-  /** undefined: there is none. */
-  readonly route: string | undefined;
-}
 
 export interface MapperLimits {
   /** MQTT topics whose records are remembered in parts. */
@@ -47,7 +41,7 @@ export interface MapperLimits {
 
 const defaults: MapperLimits = { cachedTopics: 10_000, cacheMaxBytes: 32 * 1024 * 1024 };
 
-const noFaults: readonly MappingFault[] = Object.freeze([]);
+const allMade: readonly NoRecord[] = Object.freeze([]);
 
 const topicName = encodedHeaderName(H.topic);
 const clientIdName = encodedHeaderName(H.clientId);
@@ -58,9 +52,12 @@ interface KnownTopic {
   plan: TopicPlan | undefined;
 }
 
-/** For one router: after a reload of the routes, another mapper. */
+/** For one set of routes: after a reload, another mapper. */
 export class Mapper {
-  readonly #router: Router;
+  readonly #router: RouteSet['router'];
+  /** By index of the route: its records need nothing but what is in here. */
+  readonly #plain: readonly boolean[];
+  readonly #shaped: ShapedRecords;
   readonly #topics: ClockCache<string, KnownTopic>;
   /** By index of the route. */
   readonly #tails: (TailBlocks | undefined)[];
@@ -70,8 +67,12 @@ export class Mapper {
   /** Records made, by index of the route. */
   readonly records: Float64Array;
 
-  constructor(router: Router, limits: Partial<MapperLimits> = {}) {
+  /** `now`: milliseconds since the epoch. */
+  constructor(routes: RouteSet, limits: Partial<MapperLimits> = {}, now: () => number = Date.now) {
+    const { router, values } = routes;
     this.#router = router;
+    this.#plain = router.routes.map((route) => route.plain && values[route.index]?.plain === true);
+    this.#shaped = new ShapedRecords(routes, now);
     this.#tails = router.routes.map(() => undefined);
     this.records = new Float64Array(router.routes.length);
     this.#topics = new ClockCache({
@@ -85,23 +86,35 @@ export class Mapper {
   }
 
   /**
-   * Appends the message's records to `out`, in the order of the routes, and returns what could not be made of it
-   * (nearly always nothing). Where no route matches any more, that is one fault, NO_ROUTE, and no record.
+   * Appends the message's records to `out`, in the order of the routes, and returns what makes none, and why (nearly always
+   * nothing). Where no route matches any more, that is one fault, NO_ROUTE, and no record.
    */
-  map(message: Message, offset: number, logId: string, shard: number, out: MappedRecord[]): readonly MappingFault[] {
+  map(message: Message, offset: number, logId: string, shard: number, out: MappedRecord[]): readonly NoRecord[] {
     const { matches, plan } = this.#known(message);
     if (matches.length === 0) {
       return [{ code: 'NO_ROUTE', reason: 'no route matches its topic any more', route: undefined }];
     }
     const id = this.#ids.block(logId, shard, offset);
-    let faults: MappingFault[] | undefined;
+    let missing: NoRecord[] | undefined;
+    let view: PayloadView | undefined;
     for (let index = 0; index < matches.length; index++) {
       const match = matches[index] as TopicMatch;
-      const topic = match.topicFor(message);
-      if (typeof topic === 'string') out.push(this.#record(message, topic, match, plan, plan?.records[index], id));
-      else (faults ??= []).push(illegalTopic(match.route, topic));
+      const { route } = match;
+      if (this.#plain[route.index] === true) {
+        const topic = match.topicFor(message);
+        if (typeof topic === 'string') out.push(this.#record(message, topic, match, plan, plan?.records[index], id));
+        else (missing ??= []).push(topicFault(route, topic));
+        if (route.stop) break;
+      } else {
+        view ??= new PayloadView(message.payload);
+        const before = out.length;
+        const none = this.#shaped.make(match, message, view, { logId, shard, offset }, out);
+        this.records[route.index]! += out.length - before;
+        if (none !== undefined) (missing ??= []).push(none);
+        if (route.stop && !(none !== undefined && isRuled(none) && none.rule === 'filtered')) break;
+      }
     }
-    return faults ?? noFaults;
+    return missing ?? allMade;
   }
 
   /** Appends the dead letter of a message to `out`: see dead-letter-record.ts. */
@@ -147,7 +160,8 @@ export class Mapper {
       writer.key(record.key);
       keyHash = record.keyHash;
     } else {
-      writer.key(match.keyFor(message));
+      // A plain route names only what every message has.
+      writer.key(match.keyFor(message) as string | null);
       keyHash = writer.keyHash();
     }
     writer.value(message.payload);
@@ -158,7 +172,7 @@ export class Mapper {
     writer.encodedHeaders(delivery.bytes, delivery.count);
     if (message.properties !== undefined) this.#properties.write(writer, message, route);
     if (record?.headers !== undefined) writer.encodedHeaders(record.headers.bytes, record.headers.count);
-    else for (const header of route.headers) writer.header(header.name, match.headerFor(header, message));
+    else for (const header of route.headers) writer.header(header.name, match.headerFor(header, message) ?? null);
     writer.encodedHeaders(id, 1);
     const tail = tailBlock((this.#tails[route.index] ??= tailBlocks(route.name)), message);
     writer.encodedHeaders(tail.bytes, tail.count);
@@ -166,6 +180,6 @@ export class Mapper {
   }
 }
 
-function illegalTopic(route: Route, { fault }: RouteFault): MappingFault {
-  return { code: 'ROUTE_TOPIC_ILLEGAL', reason: fault, route: route.name };
+function topicFault(route: Route, { code, fault }: RouteFault): MappingFault {
+  return { code, reason: fault, route: route.name };
 }

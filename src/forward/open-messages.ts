@@ -3,7 +3,7 @@
  * frame of the log or from an entry of a parking log.
  */
 import type { Message } from '../message.ts';
-import type { Letter, MappedRecord } from './mapping.ts';
+import { rules, type Letter, type MappedRecord, type Rule } from './mapping.ts';
 import type { Ownership } from './ownership.ts';
 import type { SettlementDraft } from './settlement-draft.ts';
 
@@ -30,6 +30,8 @@ export interface HeldRecord {
   /** Kafka topic. */
   readonly topic: string;
   readonly route: string;
+  /** Place in the batch that the message is. */
+  readonly index: number | undefined;
   /** Why it is a dead letter, if it is one. */
   readonly letter: Letter | undefined;
   /** Encoded; it takes its part of the window as if it were on its way, for it may be sent after all. */
@@ -54,10 +56,12 @@ export abstract class OpenMessages implements RecordOwner {
   cursor = 0;
   readonly #listener: MessagesListener;
   /** Records of each message that are on their way. */
-  readonly #remaining: Uint16Array;
+  readonly #remaining: Uint32Array;
   readonly #outcomes: Uint8Array;
   /** Records that are kept back, by message. */
   #held: Map<number, HeldRecord[]> | undefined;
+  /** Why messages have no record, by message: the strongest of what their routes say. */
+  #rules: Map<number, Rule> | undefined;
   /** Decoded again, once, when one of them is needed. */
   #messages: readonly Message[] | undefined;
 
@@ -74,7 +78,7 @@ export abstract class OpenMessages implements RecordOwner {
     this.count = count;
     this.windowBytes = windowBytes;
     this.#listener = listener;
-    this.#remaining = new Uint16Array(count);
+    this.#remaining = new Uint32Array(count);
     this.#outcomes = outcomes;
     listener.windowBytes += windowBytes;
   }
@@ -92,6 +96,17 @@ export abstract class OpenMessages implements RecordOwner {
     }
     this.#remaining[index]! += 1;
     return true;
+  }
+
+  /** A route makes no record of message `index`, by a rule. It counts where nothing else became of the message. */
+  ruled(index: number, rule: Rule): void {
+    const known = (this.#rules ??= new Map<number, Rule>()).get(index);
+    if (known === undefined || rules.indexOf(known) < rules.indexOf(rule)) this.#rules.set(index, rule);
+  }
+
+  /** What ruled() said of a message. */
+  rule(index: number): Rule | undefined {
+    return this.#rules?.get(index);
   }
 
   recordSettled(index: number, outcome: Outcome): void {
@@ -134,7 +149,7 @@ export abstract class OpenMessages implements RecordOwner {
     while (cursor < this.count && remaining[cursor] === 0) {
       const outcome = this.#outcomes[cursor] as Outcome | 0;
       const held = this.#held?.get(cursor);
-      if (held === undefined) draft.tally.count(outcome);
+      if (held === undefined) draft.tally.count(outcome, this.rule(cursor));
       else if (draft.park(this, cursor, held, outcome)) this.#held?.delete(cursor);
       else break;
       cursor++;
@@ -169,10 +184,10 @@ export abstract class OpenMessages implements RecordOwner {
     this.#listener.windowBytes += bytes;
   }
 
-  #hold({ topic, route, letter, slice }: MappedRecord, index: number): void {
+  #hold({ topic, route, index: element, letter, slice }: MappedRecord, index: number): void {
     this.#held ??= new Map();
     const held = this.#held.get(index);
-    const record = { topic, route, letter, bytes: slice.end - slice.start };
+    const record = { topic, route, index: element, letter, bytes: slice.end - slice.start };
     if (held === undefined) this.#held.set(index, [record]);
     else held.push(record);
   }

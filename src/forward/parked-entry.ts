@@ -10,7 +10,8 @@
  *             o  offset
  *             s  outcome of its records that did not wait: 0 none, 2 delivered, 3 dead-lettered
  *             w  other topics in whose parking logs the message waits as well
- *             r  records that wait here: [route] or, for a dead letter, [route, code, reason, topic it was for]
+ *             r  records that wait here: [route] or, for a dead letter, [route, code, reason, topic it was for]; behind these
+ *                four, null where there is none, the place in a batch, where the message is one
  *             frame of the same messages (buffer/frame.ts), under the log id that names them
  */
 import { crc32c } from '@node-rs/crc32';
@@ -25,6 +26,8 @@ const HEADER_AT = 12;
 /** One record that waits. `code` and what follows: it is a dead letter. */
 export interface WaitingRecord {
   readonly route: string | undefined;
+  /** Place in the batch that the message is. */
+  readonly index?: number | undefined;
   readonly letter: { readonly code: string; readonly reason: string; readonly topic: string | undefined } | undefined;
 }
 
@@ -36,17 +39,25 @@ export interface ParkedMessage {
 }
 
 /** What is kept of a record that is kept back. */
-export function toWaiting({ route, letter }: HeldRecord): WaitingRecord {
-  if (letter === undefined) return { route, letter: undefined };
+export function toWaiting({ route, index, letter }: HeldRecord): WaitingRecord {
+  if (letter === undefined) return { route, index, letter: undefined };
   const { code, reason, topic } = letter;
-  return { route: letter.route, letter: { code, reason, topic } };
+  return { route: letter.route, index, letter: { code, reason, topic } };
 }
+
+type Stored = readonly [
+  route: string | null,
+  code?: string | null,
+  reason?: string | null,
+  topic?: string | null,
+  index?: number,
+];
 
 interface StoredMessage {
   readonly o: number;
   readonly s: Outcome | 0;
   readonly w?: readonly string[];
-  readonly r: readonly (readonly (string | null)[])[];
+  readonly r: readonly Stored[];
 }
 
 /** `messages[i]` is what `parked[i]` tells of. */
@@ -55,9 +66,7 @@ export function encodeParked(logId: string, parked: readonly ParkedMessage[], me
     o: offset,
     s: outcome,
     ...(alsoIn.length > 0 ? { w: alsoIn } : {}),
-    r: records.map(({ route, letter }) =>
-      letter === undefined ? [route ?? null] : [route ?? null, letter.code, letter.reason, letter.topic ?? null],
-    ),
+    r: records.map(toStored),
   }));
   const header = Buffer.from(JSON.stringify(stored));
   const writer = new FrameWriter();
@@ -101,9 +110,18 @@ export function decodeParked(bytes: Buffer): DecodedParked {
   return { logId, parked, messages };
 }
 
-function waitingOf([route, code, reason, topic]: readonly (string | null)[]): WaitingRecord {
+function toStored({ route, index, letter }: WaitingRecord): Stored {
+  const name = route ?? null;
+  if (index === undefined) {
+    return letter === undefined ? [name] : [name, letter.code, letter.reason, letter.topic ?? null];
+  }
+  return [name, letter?.code ?? null, letter?.reason ?? null, letter?.topic ?? null, index];
+}
+
+function waitingOf([route, code, reason, topic, index]: Stored): WaitingRecord {
   return {
     route: route ?? undefined,
+    index,
     letter: typeof code === 'string' ? { code, reason: reason ?? '', topic: topic ?? undefined } : undefined,
   };
 }

@@ -299,9 +299,9 @@ export class Parking implements ParkingRoom, TopicParkingHost {
       change.messages++;
       if (this.#deadMarks.delete(offset)) {
         draft.marks[`${DEAD_MARK}${offset}`] = '';
-        draft.tally.count(Outcome.deadLettered);
+        draft.tally.count(Outcome.deadLettered, undefined);
       } else {
-        draft.tally.count(outcome);
+        draft.tally.count(outcome, batch.rule(index));
       }
       return;
     }

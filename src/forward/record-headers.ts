@@ -11,8 +11,10 @@
  *     [mqtt-message-expiry-interval]     MQTT 5, seconds from arrival
  *     [mqtt-payload-format-indicator]    MQTT 5, 1: the payload is UTF-8 text, 0: it is bytes
  *     [<the route's own headers>]...
+ *     [<headers that the value brings>]...   ce_ of a CloudEvent, and its content-type
  *     sluice-id                          <logId>:<shard>:<offset>, names the message through all repeats
- *     sluice-route                       name of the route; with sluice-id it names the record
+ *     [sluice-index]                     place in the batch, from 0, where one message makes several records
+ *     sluice-route                       name of the route; with sluice-id and sluice-index it names the record
  *     [mqtt-dup]                         true: the publisher may have sent this message before
  *     [mqtt-will]                        true: a will
  *
@@ -37,6 +39,7 @@ export const H = {
   dup: 'mqtt-dup',
   will: 'mqtt-will',
   id: 'sluice-id',
+  index: 'sluice-index',
   route: 'sluice-route',
   errorCode: 'sluice-error-code',
   errorReason: 'sluice-error-reason',

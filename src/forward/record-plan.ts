@@ -50,7 +50,7 @@ export function planBytes(topic: string, matches: readonly TopicMatch[], message
     bytes += RECORD_BYTES + 3 * (match.key?.length ?? 0);
     if (!match.route.headersTopicOnly) continue;
     for (const header of match.route.headers) {
-      bytes += 10 + 3 * (header.name.length + match.headerFor(header, message).length);
+      bytes += 10 + 3 * (header.name.length + (match.headerFor(header, message)?.length ?? 0));
     }
   }
   return bytes;
@@ -64,7 +64,7 @@ function plan(message: Message, match: TopicMatch): RecordPlan {
   const { route } = match;
   const key = typeof match.key === 'string' ? Buffer.from(match.key) : match.key;
   const headers = route.headersTopicOnly
-    ? headerBlock(route.headers.map((header) => [header.name, match.headerFor(header, message)] as const))
+    ? headerBlock(route.headers.map((header) => [header.name, match.headerFor(header, message) ?? ''] as const))
     : undefined;
   return { match, key, keyHash: key === null || key === undefined ? -1 : keyHash(key), headers };
 }

@@ -9,7 +9,7 @@
  */
 import { encodeBatch } from './batch.ts';
 import { Cluster } from './cluster.ts';
-import { codecFor, type Codec } from './compression.ts';
+import { codecFor, type Codec, type Compression } from './compression.ts';
 import { ErrorCode, faultOf, isSequenceLost, kafkaError, mayBeWritten } from './faults.ts';
 import { kafkaSettings, type KafkaLog, type KafkaOptions, type KafkaSettings } from './options.ts';
 import { ProduceQueue, type RequestMeasured } from './produce-queue.ts';
@@ -56,6 +56,8 @@ class KafkaAdapter implements KafkaSink {
   readonly #settings: KafkaSettings;
   readonly #log: KafkaLog;
   readonly #codec: Codec | undefined;
+  /** Of topics that have one of their own. */
+  readonly #codecs = new Map<Compression, Codec | undefined>();
   readonly #cluster: Cluster;
   readonly #topics: Topics;
   readonly #sequences: Sequences;
@@ -89,7 +91,9 @@ class KafkaAdapter implements KafkaSink {
   }
 
   encode(topic: string, partition: number, records: readonly RecordSlice[], from: number, to: number): Chunk {
-    return new EncodedChunk(topic, partition, to - from, encodeBatch(records, from, to, this.#codec));
+    const { compression } = this.#settings.topic(topic) ?? {};
+    const codec = compression === undefined ? this.#codec : this.#codecOf(compression);
+    return new EncodedChunk(topic, partition, to - from, encodeBatch(records, from, to, codec));
   }
 
   async send(chunk: Chunk): Promise<void> {
@@ -183,6 +187,11 @@ class KafkaAdapter implements KafkaSink {
       if (this.#closed || !(await this.#cluster.reachable())) throw fault;
       throw new KafkaFault('topic', fault.reason, `${nameOf(chunk)}: ${fault.message}`, { cause: fault });
     }
+  }
+
+  #codecOf(compression: Compression): Codec | undefined {
+    if (!this.#codecs.has(compression)) this.#codecs.set(compression, codecFor(compression));
+    return this.#codecs.get(compression);
   }
 
   #queueOf(nodeId: number): ProduceQueue {

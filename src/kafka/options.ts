@@ -29,6 +29,14 @@ export interface CreateTopicsOptions {
   readonly partitions?: number | undefined;
   /** The cluster's default.replication.factor by default. */
   readonly replicationFactor?: number | undefined;
+  /** Kafka's own settings of the topic; as the cluster has them by default. */
+  readonly config?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+/** What is said of one topic in place of what is said for all. */
+export interface TopicOverrides {
+  readonly compression?: Compression | undefined;
+  readonly createTopic?: Omit<CreateTopicsOptions, 'enabled'> | undefined;
 }
 
 export interface KafkaOptions {
@@ -48,6 +56,7 @@ export interface KafkaOptions {
   readonly createTopics?: CreateTopicsOptions | undefined;
   /** Lets the brokers recognise a chunk that is sent again. true by default. */
   readonly idempotent?: boolean | undefined;
+  readonly topic?: ((topic: string) => TopicOverrides | undefined) | undefined;
   /** How old what is known of a topic may get; 60 s by default. */
   readonly metadataMaxAgeMs?: number | undefined;
 }
@@ -60,6 +69,13 @@ export interface BrokerAddress {
   readonly port: number;
 }
 
+export interface NewTopic {
+  /** -1: as the cluster is configured. */
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly config: Readonly<Record<string, string | number | boolean>>;
+}
+
 /** What KafkaOptions come to. */
 export interface KafkaSettings {
   readonly brokers: readonly BrokerAddress[];
@@ -69,7 +85,8 @@ export interface KafkaSettings {
   readonly compression: Compression;
   readonly requestTimeoutMs: number;
   readonly connectionTimeoutMs: number;
-  readonly createTopics: { readonly enabled: boolean; readonly partitions: number; readonly replicationFactor: number };
+  readonly createTopics: { readonly enabled: boolean } & NewTopic;
+  readonly topic: (topic: string) => TopicOverrides | undefined;
   readonly idempotent: boolean;
   readonly metadataMaxAgeMs: number;
 }
@@ -93,7 +110,9 @@ export function kafkaSettings(options: KafkaOptions): KafkaSettings {
       enabled: createTopics?.enabled ?? true,
       partitions: createTopics?.partitions ?? CLUSTER_DEFAULT,
       replicationFactor: createTopics?.replicationFactor ?? CLUSTER_DEFAULT,
+      config: createTopics?.config ?? {},
     },
+    topic: options.topic ?? (() => undefined),
     idempotent: options.idempotent ?? true,
     metadataMaxAgeMs: options.metadataMaxAgeMs ?? 60_000,
   };

@@ -214,6 +214,7 @@ export interface CreateTopicArgs {
   /** -1: as the cluster is configured. Understood since v4 (KIP-464). */
   readonly partitions: number;
   readonly replicationFactor: number;
+  readonly config: Readonly<Record<string, string | number | boolean>>;
   readonly timeoutMs: number;
 }
 
@@ -229,10 +230,13 @@ export const CreateTopic: Api<CreateTopicArgs, CreateTopicAnswer> = {
   minVersion: 2,
   maxVersion: 4,
   throttledFrom: 3,
-  encode({ topic, partitions, replicationFactor, timeoutMs }) {
+  encode({ topic, partitions, replicationFactor, config, timeoutMs }) {
     const writer = new ByteWriter().int32(1).string(topic).int32(partitions).int16(replicationFactor);
-    // no assignment, no configuration, not only to validate
-    return [writer.int32(0).int32(0).int32(timeoutMs).boolean(false).bytes()];
+    const settings = Object.entries(config);
+    // no assignment, not only to validate
+    writer.int32(0).int32(settings.length);
+    for (const [name, value] of settings) writer.string(name).string(String(value));
+    return [writer.int32(timeoutMs).boolean(false).bytes()];
   },
   decode(reader) {
     const throttleMs = reader.int32();

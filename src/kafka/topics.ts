@@ -207,9 +207,13 @@ export class Topics {
   }
 
   async #create(topic: string): Promise<void> {
-    const { partitions, replicationFactor } = this.#settings.createTopics;
+    const { createTopics } = this.#settings;
+    const own = this.#settings.topic(topic)?.createTopic;
+    const partitions = own?.partitions ?? createTopics.partitions;
+    const replicationFactor = own?.replicationFactor ?? createTopics.replicationFactor;
+    const config = { ...createTopics.config, ...own?.config };
     const timeoutMs = Math.min(this.#settings.requestTimeoutMs, CREATE_TIMEOUT_MS);
-    const args = { topic, partitions, replicationFactor, timeoutMs };
+    const args = { topic, partitions, replicationFactor, config, timeoutMs };
     let answer = await this.#cluster.askController(CreateTopic, args);
     if (answer.errorCode === ErrorCode.notController) {
       await this.#cluster.metadata([]);

@@ -98,6 +98,11 @@ function parseLevel(part: string, last: boolean): FilterLevel | TextProblem {
     );
   }
   const name = part.slice(1, -1);
+  return levelNameProblem(name) ?? { kind: 'single', name };
+}
+
+/** Why a level, or a group of a regular expression, cannot have this name. */
+export function levelNameProblem(name: string): TextProblem | undefined {
   if (!namePattern.test(name)) {
     return problem(
       name === '' ? 'a level has an empty name: {}' : `${quoted(name)} is not a name for a level`,
@@ -112,7 +117,7 @@ function parseLevel(part: string, last: boolean): FilterLevel | TextProblem {
         : `name the level otherwise, e.g. {${name}Level}`,
     );
   }
-  return { kind: 'single', name };
+  return undefined;
 }
 
 /** What is wrong with a topic name that is published to, and the way out; undefined: nothing. */

@@ -15,6 +15,16 @@ export const CONTENT_TYPE = 'content-type';
 export const DISPLACED_CONTENT_TYPE = 'mqtt-content-type';
 export const USER_PROPERTY_PREFIX = 'mqtt-user-property-';
 
+/** Written where the value is a CloudEvent in binary mode (Kafka protocol binding, 3.2.3). */
+export const CLOUD_EVENT_HEADERS = [
+  'ce_id',
+  'ce_source',
+  'ce_type',
+  'ce_specversion',
+  'ce_time',
+  'ce_subject',
+] as const;
+
 /** Folded twice, because characters exist that only become ASCII in upper case (ſ) or only in lower case (K, the Kelvin sign). */
 export function foldHeaderName(name: string): string {
   return name.toUpperCase().toLowerCase();

@@ -6,65 +6,12 @@
 import { createHash } from 'node:crypto';
 import { SluiceError } from '../errors.ts';
 import { ClockCache } from './cache.ts';
-import { isInternalTopicName, kafkaTopicFault } from './kafka-topic.ts';
-import { quoted } from './problem.ts';
-import { compileRoute, type Route, type RouteDefinition, type RouteHeader, type RouteProblem } from './route.ts';
-import type { TemplateMessage } from './template.ts';
-
-/** A record that cannot be made of this message by this route. It goes to the dead letters, with this text. */
-export interface RouteFault {
-  readonly fault: string;
-}
-
-/** One route applied to one MQTT topic: what depends on the topic alone is decided. */
-export class TopicMatch {
-  readonly route: Route;
-  /** undefined: depends on the client id or the user, see topicFor(). */
-  readonly kafkaTopic: string | RouteFault | undefined;
-  /** null: no key. undefined: depends on the client id or the user, see keyFor(). */
-  readonly key: string | null | undefined;
-  /** Values of the filter's named levels. */
-  readonly levels: readonly string[];
-
-  constructor(route: Route, topic: string, levels: readonly string[]) {
-    this.route = route;
-    this.levels = levels;
-    const anyone = { clientId: '', topic, user: '' };
-    this.kafkaTopic = route.to.topicOnly ? legalTopic(route, route.to.render(anyone, levels)) : undefined;
-    this.key = route.key === null ? null : route.key.topicOnly ? route.key.render(anyone, levels) : undefined;
-  }
-
-  /** The record's Kafka topic. */
-  topicFor(message: TemplateMessage): string | RouteFault {
-    return this.kafkaTopic ?? legalTopic(this.route, this.route.to.render(message, this.levels));
-  }
-
-  /** The record's key; null: none. */
-  keyFor(message: TemplateMessage): string | null {
-    if (this.key !== undefined) return this.key;
-    return this.route.key === null ? null : this.route.key.render(message, this.levels);
-  }
-
-  /** The value of one of the route's own headers. */
-  headerFor(header: RouteHeader, message: TemplateMessage): string {
-    return header.value.render(message, this.levels);
-  }
-}
+import type { Filter } from './filter.ts';
+import { compileRoute, DEFAULT_KEY, type Route, type RouteDefinition, type RouteProblem } from './route.ts';
+import { TopicMatch } from './topic-match.ts';
+import { REGEX_ROUTES_MAX, RegexSet, type TopicRegex } from './topic-regex.ts';
 
 const noLevels: readonly string[] = [];
-
-function legalTopic(route: Route, name: string): string | RouteFault {
-  if (route.to.constant !== undefined) return name;
-  const fault =
-    kafkaTopicFault(name) ??
-    (isInternalTopicName(name) && !isInternalTopicName(route.to.text)
-      ? 'it begins with __, which is for the topics of the cluster itself'
-      : undefined);
-  if (fault === undefined) return name;
-  return {
-    fault: `route ${quoted(route.name)} makes ${quoted(name)} of ${quoted(route.to.text)}, no Kafka topic: ${fault}`,
-  };
-}
 
 export interface RouterOptions {
   /** Topics whose matches are remembered. */
@@ -105,6 +52,7 @@ export class Router {
   readonly #cache: ClockCache<string, readonly TopicMatch[]>;
   /** Matches of routes whose templates do not depend on the topic: one for all topics. */
   readonly #shared: readonly (TopicMatch | undefined)[];
+  readonly #regexes: RegexSet<{ readonly route: Route; readonly regex: TopicRegex }>;
   #depth = 0;
   #lookups = 0;
   #misses = 0;
@@ -118,7 +66,10 @@ export class Router {
       maxWeight: options.cacheMaxBytes ?? CACHE_MAX_BYTES,
     });
     this.#shared = routes.map((route) => (route.usesTopic ? undefined : new TopicMatch(route, '', noLevels)));
-    for (const route of routes) this.#insert(route);
+    for (const route of routes) if (route.filter !== undefined) this.#insert(route, route.filter);
+    this.#regexes = new RegexSet(
+      routes.flatMap((route) => (route.regex === undefined ? [] : [{ route, regex: route.regex }])),
+    );
   }
 
   get statistics(): RouterStatistics {
@@ -131,7 +82,7 @@ export class Router {
     };
   }
 
-  /** The routes that match an MQTT topic name, in the order of the configuration. */
+  /** The routes that match an MQTT topic name: by priority, then in the order of the configuration. */
   match(topic: string): readonly TopicMatch[] {
     this.#lookups++;
     const cached = this.#cache.get(topic);
@@ -142,9 +93,8 @@ export class Router {
     return matches;
   }
 
-  #insert(route: Route): void {
+  #insert(route: Route, { levels }: Filter): void {
     let node = this.#root;
-    const { levels } = route.filter;
     this.#depth = Math.max(this.#depth, levels.length);
     for (const level of levels) {
       if (level.kind === 'rest') {
@@ -174,18 +124,14 @@ export class Router {
     } else {
       this.#walk(this.#root, 0, parts, found);
     }
-    if (found.length > 1) found.sort((a, b) => a.index - b.index);
-    const matches: TopicMatch[] = [];
-    for (const route of found) {
-      let match = this.#shared[route.index];
-      if (match === undefined) {
-        const levels: string[] = [];
-        for (const index of route.filter.nameLevels) levels.push(parts[index] ?? '');
-        match = new TopicMatch(route, topic, levels);
-      }
-      matches.push(match);
-    }
+    const matches = found.map((route) => this.#matchOf(route, topic, levelsOf(route, parts)));
+    this.#regexes.match(topic, ({ route }, values) => matches.push(this.#matchOf(route, topic, values)));
+    if (matches.length > 1) matches.sort(byOrder);
     return matches;
+  }
+
+  #matchOf(route: Route, topic: string, levels: readonly string[]): TopicMatch {
+    return this.#shared[route.index] ?? new TopicMatch(route, topic, levels);
   }
 
   /** Visits a node at most once, for it is a tree: the work is bounded by the routes' levels, whatever the topic. */
@@ -202,6 +148,15 @@ export class Router {
     if (literal !== undefined) this.#walk(literal, depth + 1, parts, found);
     if (node.single !== undefined) this.#walk(node.single, depth + 1, parts, found);
   }
+}
+
+function levelsOf({ filter }: Route, parts: readonly string[]): readonly string[] {
+  const nameLevels = filter?.nameLevels ?? [];
+  return nameLevels.length === 0 ? noLevels : nameLevels.map((index) => parts[index] ?? '');
+}
+
+function byOrder({ route: a }: TopicMatch, { route: b }: TopicMatch): number {
+  return b.priority - a.priority || a.index - b.index;
 }
 
 function weightOf(topic: string, matches: readonly TopicMatch[]): number {
@@ -225,14 +180,19 @@ export function constantTopics(definitions: readonly RouteDefinition[]): readonl
 export function compileRoutes(definitions: readonly RouteDefinition[], options: RouterOptions = {}): Router {
   const { routes, problems } = compileAll(definitions);
   if (problems.length > 0) throw new RoutesError(problems);
-  const content = routes.map((route) => [
-    route.name,
-    route.filter.text,
-    route.to.text,
-    route.key === null ? null : route.key.text,
-    route.headers.map(({ name, value }) => [name, value.text]),
-  ]);
-  return new Router(routes, createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16), options);
+  return new Router(routes, contentId(definitions), options);
+}
+
+/** The same for the same routes, however their defaults are written. */
+function contentId(definitions: readonly RouteDefinition[]): string {
+  const content = definitions.map((definition) =>
+    Object.entries({ key: DEFAULT_KEY, headers: {}, ...given(definition) }).sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
+}
+
+function given(definition: RouteDefinition): object {
+  return Object.fromEntries(Object.entries(definition).filter(([, value]) => value !== undefined));
 }
 
 export class RoutesError extends SluiceError {
@@ -254,6 +214,15 @@ function compileAll(definitions: readonly RouteDefinition[]): { routes: readonly
   const problems: RouteProblem[] = [];
   const routes: Route[] = [];
   const named = new Map<string, number>();
+  const byRegex = definitions.filter(({ regex }) => regex !== undefined).length;
+  if (byRegex > REGEX_ROUTES_MAX) {
+    problems.push({
+      path: [],
+      value: '',
+      message: `${byRegex} routes have a regular expression`,
+      wayOut: `${REGEX_ROUTES_MAX} may: write topic filters in their place`,
+    });
+  }
   for (const [index, definition] of definitions.entries()) {
     const route = compileRoute(definition, index, problems);
     if (route !== undefined) routes.push(route);

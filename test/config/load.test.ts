@@ -25,7 +25,7 @@ describe('without a file', () => {
       shards: 4,
       maxBytes: 10 * 2 ** 30,
     });
-    expect(config.routes).toEqual([
+    expect(config.routes).toMatchObject([
       { name: 'default', from: '#', to: 'mqtt.messages', key: '{clientId}', headers: {}, value: 'raw' },
     ]);
     expect(config.kafka.brokers).toEqual(['localhost:9092']);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { Mapper, type MapperLimits, type MappingFault } from '../../src/forward/mapper.ts';
-import type { MappedRecord } from '../../src/forward/mapping.ts';
+import { Mapper, type MapperLimits } from '../../src/forward/mapper.ts';
+import type { MappedRecord, NoRecord } from '../../src/forward/mapping.ts';
 import { Origin, type Message, type MessageProperties } from '../../src/message.ts';
-import { compileRoutes, type RouteDefinition } from '../../src/routes/index.ts';
+import { compileRouteSet } from '../../src/payload/index.ts';
+import type { RouteDefinition } from '../../src/routes/index.ts';
 import { randomFrom, type Random } from '../support/random.ts';
 import { decodeRecord, textHeaders, type DecodedRecord } from './record-decoder.ts';
 
@@ -29,12 +30,12 @@ function route(more: Partial<RouteDefinition> = {}): RouteDefinition {
 }
 
 function mapperOf(routes: readonly RouteDefinition[], limits: Partial<MapperLimits> = {}): Mapper {
-  return new Mapper(compileRoutes(routes), limits);
+  return new Mapper(compileRouteSet(routes), limits);
 }
 
 interface Mapped {
   readonly records: MappedRecord[];
-  readonly faults: readonly MappingFault[];
+  readonly faults: readonly NoRecord[];
 }
 
 function map(mapper: Mapper, of: Message, offset = 42, logId = LOG, shard = 3): Mapped {

@@ -14,7 +14,8 @@ describe('kafkaSettings', () => {
       compression: 'none',
       requestTimeoutMs: 30_000,
       connectionTimeoutMs: 5_000,
-      createTopics: { enabled: true, partitions: -1, replicationFactor: -1 },
+      createTopics: { enabled: true, partitions: -1, replicationFactor: -1, config: {} },
+      topic: expect.any(Function) as () => undefined,
       idempotent: true,
       metadataMaxAgeMs: 60_000,
     });

@@ -100,7 +100,7 @@ describe('the router', () => {
       const router = compileRoutes(definitions, { cachedTopics: 8 });
       for (let lookup = 0; lookup < 100; lookup++) {
         const topic = Array.from({ length: 1 + random.int(6) }, () => random.pick(words)).join('/');
-        const expected = definitions.filter(({ from }) => obviouslyMatches(from, topic)).map(({ name }) => name);
+        const expected = definitions.filter(({ from = '' }) => obviouslyMatches(from, topic)).map(({ name }) => name);
         matched += expected.length;
         expect(names(router, topic), `topic '${topic}', seed ${random.seed}`).toEqual(expected);
       }

@@ -103,6 +103,21 @@ export const planted: Planted[] = [
     files: { 'src/routes/a.ts': usesPackage('zod') },
   },
   {
+    what: 'expressions in ingest',
+    rule: 'expressions-only-in-routes',
+    files: { 'src/ingest/a.ts': usesPackage('@marcbachmann/cel-js') },
+  },
+  {
+    what: 'another engine of expressions in auth',
+    rule: 'regular-expressions-only-in-routes-and-payload',
+    files: { 'src/auth/a.ts': usesPackage('re2js') },
+  },
+  {
+    what: 'schemas in forward',
+    rule: 'json-schema-only-in-payload',
+    files: { 'src/forward/a.ts': usesPackage('ajv') },
+  },
+  {
     what: 'routes that read files',
     rule: 'pure-has-no-io',
     files: { 'src/routes/a.ts': usesPackage('node:fs/promises') },

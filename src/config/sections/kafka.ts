@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import * as zlib from 'node:zlib';
 import { duration, filePath, flag, matching, secret } from '../fields.ts';
+import { compression, newTopic } from './kafka-topics.ts';
 
 const broker = matching(
   /^(?:[^\s:/@,[\]]+|\[[0-9A-Fa-f:.]+\]):(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/,
@@ -62,21 +62,6 @@ const tls = z
   .prefault(false)
   .meta({ description: 'TLS to the brokers. `true`: trust the authorities of the system.' });
 
-const compression = z
-  .enum(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
-  .default('none')
-  .check((context) => {
-    if (context.value === 'zstd' && !('zstdCompressSync' in zlib)) {
-      context.issues.push({
-        code: 'custom',
-        input: context.value,
-        message: `is not in Node ${process.versions.node}: zstd came with Node 22.15`,
-        params: { wayOut: 'run a newer Node, or use compression: lz4' },
-      });
-    }
-  })
-  .meta({ description: 'Compression of record batches. `zstd` needs Node 22.15 or newer.' });
-
 export const kafka = z
   .strictObject({
     brokers: z.array(broker).min(1).default(['localhost:9092']).meta({
@@ -88,7 +73,9 @@ export const kafka = z
       .max(249)
       .default('sluice')
       .meta({ description: "Name in the brokers' logs and quotas." }),
-    compression,
+    compression: compression.default('none').meta({
+      description: 'Compression of record batches. `zstd` needs Node 22.15 or newer.',
+    }),
     tls,
     sasl,
     connectionTimeout: duration('5s', 'How long a connection may take to open.', { min: '100ms', max: '2m' }),
@@ -96,16 +83,8 @@ export const kafka = z
       min: '1s',
       max: '10m',
     }),
-    createTopics: z
-      .strictObject({
-        enabled: flag(true, 'Create a target topic that does not exist.'),
-        partitions: z.int().min(1).max(100_000).optional().meta({
-          description: "Partitions of a new topic. Default: the cluster's `num.partitions`.",
-        }),
-        replicationFactor: z.int().min(1).max(100).optional().meta({
-          description: "Replicas of a new topic. Default: the cluster's `default.replication.factor`.",
-        }),
-      })
+    createTopics: newTopic
+      .extend({ enabled: flag(true, 'Create a target topic that does not exist.') })
       .prefault({})
       .meta({ description: 'Topics that do not exist yet.' }),
     idempotent: flag(true, 'Let the brokers recognise a chunk that is sent again, so that a retry makes no duplicate.'),

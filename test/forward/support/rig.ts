@@ -5,6 +5,7 @@ import { MemoryStore } from '../../../src/buffer/memory/store.ts';
 import type { BufferStore, ShardStats } from '../../../src/buffer/store.ts';
 import { HotTail } from '../../../src/buffer/tail.ts';
 import { Forwarder, type ForwarderParts } from '../../../src/forward/forwarder.ts';
+import type { RecordMapper } from '../../../src/forward/intake.ts';
 import type { ForwardEvents } from '../../../src/forward/events.ts';
 import type { KafkaSink } from '../../../src/kafka/sink.ts';
 import type { Message } from '../../../src/message.ts';
@@ -43,6 +44,8 @@ export interface RigOptions {
   readonly options?: Partial<ForwarderParts['options']>;
   readonly tailMaxBytes?: number;
   readonly clock?: VirtualClock;
+  /** In place of the rig's own. */
+  readonly mapper?: RecordMapper;
   readonly logs?: MemoryLogs;
   /** Stands between forwarder and store. */
   readonly wrap?: (store: MemoryStore) => BufferStore;
@@ -68,7 +71,7 @@ export class Rig {
     this.forwarder = new Forwarder({
       store: options.wrap?.(store) ?? store,
       sink,
-      mapper: this.mapper,
+      mapper: options.mapper ?? this.mapper,
       tail: this.tail,
       options: { deadLetterTopic: 'dead', ...options.options },
       events: recordEvents(this.told),

@@ -1,0 +1,216 @@
+/**
+ * What one route makes of a payload:
+ *
+ *     bytes ──decompress──> bytes ──parse──> JSON ──schema──> ──split──> elements ──fields──> each: raw | json | envelope | event
+ *
+ * Steps that a route does not ask for cost nothing. `when` and the schema see the payload as the device meant it, before it
+ * is split; templates and fields see the element.
+ */
+import { errorText } from '../errors.ts';
+import type { Message } from '../message.ts';
+import { parsePayloadPath, valueAt, type PayloadPath } from '../routes/payload-path.ts';
+import { isProblem, problem, type TextProblem } from '../routes/problem.ts';
+import type { Route } from '../routes/route.ts';
+import { parseTemplate, type Template } from '../routes/template.ts';
+import type { TopicMatch } from '../routes/topic-match.ts';
+import { cloudEvent, type CloudEventForm } from './cloud-events.ts';
+import { DECOMPRESSED_MAX_BYTES, zstdAvailable } from './decompress.ts';
+import type { EnvelopePayload, ValueDefinition } from './definition.ts';
+import { envelope } from './envelope.ts';
+import { isFault, valueFault, type ValueFault } from './fault.ts';
+import { Fields } from './fields.ts';
+import { compileSchema, type Schema } from './schema.ts';
+import type { PayloadView } from './view.ts';
+
+/** Records that one message may make: each is counted until Kafka has it. */
+export const SPLIT_MAX_ELEMENTS = 10_000;
+
+/** What becomes one record. */
+export interface Element {
+  /** Place in the batch; undefined: the payload is none. */
+  readonly index: number | undefined;
+  readonly bytes: Buffer;
+  /** Parsed, where something asked for it. */
+  readonly json: { readonly value: unknown } | undefined;
+}
+
+export interface EncodedValue {
+  readonly value: Buffer | string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+const noHeaders: EncodedValue['headers'] = [];
+
+export interface ValueContext {
+  /** @throws Error */
+  readonly read: (file: string) => string;
+  readonly report: (field: readonly (string | number)[], value: string, problem: TextProblem) => void;
+}
+
+export class RouteValue {
+  /** The payload is the value, byte for byte, and nobody looks into it. */
+  readonly plain: boolean;
+  readonly #route: Route;
+  readonly #definition: ValueDefinition;
+  readonly #maxBytes: number;
+  readonly #schema: Schema | undefined;
+  readonly #list: PayloadPath | 'whole' | undefined;
+  readonly #fields: Fields | undefined;
+  readonly #event: CloudEventForm | undefined;
+  readonly #envelope: EnvelopePayload;
+  /** A payload that is not JSON is of no use. */
+  readonly #needsJson: boolean;
+  /** Whether it is JSON matters. */
+  readonly #asksForJson: boolean;
+
+  constructor(route: Route, definition: ValueDefinition, context: ValueContext) {
+    const { value = 'raw', decompress, fields } = definition;
+    const { report, read } = context;
+    const levelNames = (route.filter ?? route.regex)?.names ?? [];
+    if (decompress === 'zstd' && !zstdAvailable) {
+      report(['decompress'], 'zstd', problem(`is not in Node ${process.versions.node}`, 'run Node 22.15 or newer'));
+    }
+    this.#route = route;
+    this.#definition = definition;
+    this.#maxBytes = definition.decompressMaxBytes ?? DECOMPRESSED_MAX_BYTES;
+    this.#schema = definition.schema === undefined ? undefined : readSchema(definition.schema, context);
+    this.#list = readSplit(definition.split, context);
+    this.#fields = fields === undefined ? undefined : new Fields(fields, { levelNames, read, report });
+    this.#event = value === 'cloudevents' ? readEvent(definition, levelNames, context) : undefined;
+    this.#envelope = definition.envelope?.payload ?? 'auto';
+    if (fields !== undefined && value === 'raw') {
+      report(['fields'], 'fields', problem('needs a value that is JSON', 'add value: json'));
+    }
+    this.#needsJson =
+      value === 'json' ||
+      this.#schema !== undefined ||
+      this.#list !== undefined ||
+      this.#fields !== undefined ||
+      route.needsPayload ||
+      (value === 'envelope' && this.#envelope === 'json');
+    this.#asksForJson = this.#needsJson || value !== 'raw' || route.readsPayload;
+    this.plain = value === 'raw' && decompress === undefined && !this.#asksForJson;
+  }
+
+  /** Whether the route takes this message; a fault where it cannot be told. */
+  applies(message: Message, match: TopicMatch, view: PayloadView): boolean | ValueFault {
+    const { qos, onlyRetained, when } = this.#route;
+    if (qos !== undefined && !qos.has(message.qos)) return false;
+    if (onlyRetained && !message.retain) return false;
+    if (when === undefined) return true;
+    let payload: unknown;
+    if (when.usesPayload) {
+      const body = this.#unpacked(view);
+      if (isFault(body)) return body;
+      const json = body.json();
+      if (isFault(json)) return json;
+      payload = json.value;
+    }
+    try {
+      return when.holds(message, match.levels, payload);
+    } catch (error) {
+      const said = error instanceof Error && 'summary' in error ? String(error.summary) : errorText(error);
+      return valueFault('CONDITION_FAILED', `when: ${said}`);
+    }
+  }
+
+  /** What becomes records; a fault where the payload is of no use to the route. */
+  elements(message: Message, match: TopicMatch, view: PayloadView): readonly Element[] | ValueFault {
+    const body = this.#unpacked(view);
+    if (isFault(body)) return body;
+    if (!this.#asksForJson) return [{ index: undefined, bytes: body.bytes, json: undefined }];
+    const json = body.json();
+    if (isFault(json)) {
+      return this.#needsJson ? json : [{ index: undefined, bytes: body.bytes, json: undefined }];
+    }
+    const invalid = this.#schema?.fault(json.value);
+    if (invalid !== undefined) return invalid;
+    if (this.#list === undefined) {
+      if (this.#fields === undefined) return [{ index: undefined, bytes: body.bytes, json }];
+      return this.#one(json.value, undefined, message, match);
+    }
+    const list = this.#list === 'whole' ? json.value : valueAt(json.value, this.#list);
+    if (!Array.isArray(list)) return valueFault('PAYLOAD_INVALID', 'what is to be split is no JSON list');
+    if (list.length > SPLIT_MAX_ELEMENTS) {
+      return valueFault('PAYLOAD_INVALID', `the list has ${list.length} elements, more than ${SPLIT_MAX_ELEMENTS}`);
+    }
+    const elements: Element[] = [];
+    for (const [index, value] of list.entries()) {
+      const made = this.#one(value, index, message, match);
+      if (isFault(made)) return valueFault(made.code, `element ${index}: ${made.reason}`);
+      elements.push(...made);
+    }
+    return elements;
+  }
+
+  /** The record's value. `id` names the message. */
+  encode(element: Element, message: Message, match: TopicMatch, id: string, timeMs: number): EncodedValue | ValueFault {
+    const { bytes, json, index } = element;
+    const body = { bytes, isJson: json !== undefined };
+    if (this.#event !== undefined) {
+      const eventId = index === undefined ? id : `${id}:${index}`;
+      return cloudEvent(this.#event, message, match.levels, json?.value, body, eventId, timeMs);
+    }
+    if (this.#definition.value !== 'envelope') return { value: bytes, headers: noHeaders };
+    const value = envelope(message, body, this.#envelope);
+    return typeof value === 'string' ? { value, headers: noHeaders } : value;
+  }
+
+  #one(
+    value: unknown,
+    index: number | undefined,
+    message: Message,
+    match: TopicMatch,
+  ): readonly Element[] | ValueFault {
+    const made = this.#fields === undefined ? value : this.#fields.apply(value, message, match.levels);
+    if (isFault(made)) return made;
+    return [{ index, bytes: Buffer.from(JSON.stringify(made)), json: { value } }];
+  }
+
+  #unpacked(view: PayloadView): PayloadView | ValueFault {
+    const { decompress } = this.#definition;
+    return decompress === undefined ? view : view.decompressed(decompress, this.#maxBytes);
+  }
+}
+
+function readSchema(file: string, { read, report }: ValueContext): Schema | undefined {
+  let text: string;
+  try {
+    text = read(file);
+  } catch (error) {
+    report(['schema'], file, problem(`cannot be read: ${errorText(error)}`, 'name a file with a JSON Schema'));
+    return undefined;
+  }
+  const schema = compileSchema(text);
+  if (!isProblem(schema)) return schema;
+  report(['schema'], file, schema);
+  return undefined;
+}
+
+function readSplit(split: boolean | string | undefined, { report }: ValueContext): PayloadPath | 'whole' | undefined {
+  if (split === undefined || split === false) return undefined;
+  if (split === true) return 'whole';
+  const path = parsePayloadPath(split);
+  if (!isProblem(path)) return path;
+  report(['split'], split, path);
+  return undefined;
+}
+
+function readEvent(
+  { cloudEvents }: ValueDefinition,
+  levelNames: readonly string[],
+  { report }: ValueContext,
+): CloudEventForm | undefined {
+  const template = (field: 'source' | 'type' | 'subject', standard: string): Template | undefined => {
+    const text = cloudEvents?.[field] ?? standard;
+    const parsed = parseTemplate(text, levelNames);
+    if (!isProblem(parsed)) return parsed;
+    report(['cloudEvents', field], text, parsed);
+    return undefined;
+  };
+  const source = template('source', '/clients/{clientId}');
+  const type = template('type', 'mqtt.publish');
+  const subject = template('subject', '{topic}');
+  if (source === undefined || type === undefined || subject === undefined) return undefined;
+  return { mode: cloudEvents?.mode ?? 'binary', source, type, subject };
+}

@@ -37,6 +37,8 @@ export const catalogue = {
     "The message will never be accepted: its topic is not a topic name, or the broker's own. Publish to another topic.",
   TOO_MANY_REQUESTS:
     'A caller has asked for more than its share. Nothing was taken; ask again after the time that Retry-After says.',
+  TOO_MANY_UNRELEASED:
+    'A client has too many QoS 2 publishes that it has not released. Its connection is closed; it goes on over a new one.',
   NOT_RUNNING: 'This sluice is not running. Call start() first, and publish before stop().',
   SHUTDOWN_INCOMPLETE: 'shutdownTimeout passed before everything was delivered. The rest stays in the buffer.',
   SCHEMA_UNAVAILABLE:

@@ -11,6 +11,12 @@ import { Publisher, type Admission } from './admission.ts';
 /** What a step says: undefined = go on with the next one. */
 type Verdict = 'appended' | 'answer-in-turn' | 'refused' | undefined;
 
+/**
+ * QoS 2 publishes of one connection that wait for their PUBREL. MQTT 3.1.1 knows no Receive Maximum, so the packet id space would be the
+ * only bound of what a client makes us remember.
+ */
+const QOS2_UNRELEASED_MAX = 10_000;
+
 export interface IngestCounters {
   /** Messages that matched no route: ordinary MQTT. */
   unrouted: number;
@@ -92,6 +98,11 @@ export class Ingest {
       this.counters.qos2Duplicates++;
       this.#commit(publisher).barrier(new DuplicateWaiter(admission));
       return 'appended';
+    }
+    if (publisher.qos2.size >= QOS2_UNRELEASED_MAX) {
+      const what = `${publisher.clientId} has ${QOS2_UNRELEASED_MAX} QoS 2 publishes that it has not released`;
+      admission.refused(new SluiceError('TOO_MANY_UNRELEASED', what));
+      return 'refused';
     }
     publisher.qos2.add(packetId);
     if (publisher.qos2ClearFirst) {

@@ -28,7 +28,7 @@ describe('neighbours that do harm', () => {
         expect(problems(report, bounds), report.name).toEqual([]);
       }
       // They did no harm because they were dealt with, not because they did nothing.
-      expect(reports[0]!.closed).toBeGreaterThanOrEqual(50);
+      expect(reports[0]!.closed).toBeGreaterThan(0);
     },
   );
 });

@@ -121,6 +121,7 @@ export async function runNeighbours(
   const reports: NeighbourReport[] = [];
   try {
     await devices.until(({ acknowledged }) => acknowledged > options.perSecond);
+    await announcers.until(({ acknowledged }) => acknowledged > options.announcementsPerSecond);
     for (const [name, hostile] of Object.entries(options.hostile)) {
       watcher.step(`${options.store}: ${name}`);
       const before = (await devices.counts()).reconnects;
@@ -188,5 +189,9 @@ export function summary(report: NeighbourReport): string {
     `${who} p99 ${report.usual[who].p99.toFixed(1)} -> ${report.reading[who].p99.toFixed(1)} (they read) -> ` +
     `${report.hostile[who].p99.toFixed(1)} ms (they do not)`;
   const grown = (report.hostile.rssMaxBytes - report.usual.rssMaxBytes) / 2 ** 20;
-  return `${report.name}: ${p99('devices')}; ${p99('announcers')}; RSS +${grown.toFixed(0)} MB; ${report.closed} closed, ${report.blocked} held up`;
+  const announced = report.hostile.announcers.count;
+  return (
+    `${report.name}: ${p99('devices')}; ${p99('announcers')}; RSS +${grown.toFixed(0)} MB; ` +
+    `${report.closed} closed, ${report.blocked} held up, ${announced} announcements`
+  );
 }

@@ -21,6 +21,8 @@ import * as packets from '../faults/packets.mjs';
 
 const TICK_MS = 20;
 const AGAIN_MS = 500;
+/** Who does not read does not see the end of a connection either, until it writes. */
+const PING_MS = 500;
 const CONNECT_FLAGS_AT = 9;
 const CLEAN = 2;
 
@@ -44,6 +46,9 @@ function begin(options, index) {
   };
   const hello = packets.connect({ clientId: `${kind}-${index}`, version: 4, keepAliveS: 0 });
   if (options.clean) hello[CONNECT_FLAGS_AT] = CLEAN;
+  const pinging = setInterval(() => {
+    if (deaf && socket.isPaused()) socket.write(packets.pingreq);
+  }, PING_MS);
   socket.on('connect', () => socket.write(hello));
   socket.on('data', (chunk) => {
     for (const { type } of reader.read(chunk)) {
@@ -61,6 +66,7 @@ function begin(options, index) {
     closed++;
     block(false);
     clearInterval(ticking);
+    clearInterval(pinging);
     setTimeout(() => begin(options, index), AGAIN_MS);
   });
 }

@@ -7,6 +7,9 @@ export const catalogue = {
   CONFIG_UNREADABLE: 'The configuration file cannot be read. Check the path and its permissions.',
   LISTENER_FAILED: 'A listener cannot bind or load its certificate. Free the port, or change it in listeners.',
   INSECURE_LISTENER: 'A listener is open to other machines with neither auth nor allowAnonymous: true.',
+  AUTH_FILE: 'A users file, key file or revocation list cannot be used. The message names file and line.',
+  AUTH_BACKEND:
+    'A service that authenticates clients (auth.http, auth.jwt.jwks) fails. Clients are not let in, and try again.',
   STORE_UNAVAILABLE: 'The buffer store does not answer. Nothing is acknowledged until it does.',
   STORE_OFFLINE:
     'The buffer store is not connected. What came is certainly not in it; it waits up to appendTimeout for the store to come back.',

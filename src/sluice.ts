@@ -5,6 +5,8 @@ import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Authentication } from './auth/authentication.ts';
+import { certificateKey, revokedCertificates } from './auth/x509-fields.ts';
 import { GroupCommit } from './buffer/commit.ts';
 import { createStore } from './buffer/open.ts';
 import type { BufferStore, ShardStats, StoreOpening } from './buffer/store.ts';
@@ -82,6 +84,7 @@ interface Running {
   readonly http: HttpListener | undefined;
   readonly publisher: LibraryPublisher;
   readonly mapper: Mapper;
+  readonly authentication: Authentication;
 }
 
 type Closer = readonly [what: string, close: () => Promise<unknown> | void];
@@ -248,9 +251,22 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const sessions = await openSessions(this.#sessionOptions(), (where, error) =>
       this.#report.fault('sessions.fault', error, { where }),
     );
-    const broker = await createBroker({
+    const auth: { broker?: MqttBroker } = {};
+    const authentication = await Authentication.open(config.auth, {
+      timeoutMs: limits.connectTimeoutMs,
+      events: {
+        fault: (where, error) => this.#report.fault('auth.fault', error, { where }),
+        changed: (what) => {
+          this.#log.info({ event: 'auth.changed', what }, `in effect now: ${what}`);
+          if (auth.broker !== undefined) this.#endUnauthorized(auth.broker, authentication);
+        },
+      },
+    });
+    this.#closers.push(['authentication', () => authentication.close()]);
+    const broker = (auth.broker = await createBroker({
       ingest,
       sessions,
+      authenticator: authentication,
       limits: { maxPacketSizeBytes: limits.maxPacketSizeBytes, connectTimeoutMs: limits.connectTimeoutMs },
       events: {
         fault: (where, error) => this.#report.fault('mqtt.fault', error, { where }),
@@ -262,21 +278,26 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         willForbidden: (clientId, topic) =>
           this.#report.fault('will.forbidden', new Error('a will on a topic of the broker'), { clientId, topic }),
       },
-    });
+    }));
     this.#closers.push(['the broker', () => broker.close()]);
 
     const listeners = await startListeners(config.listeners, (stream, info) => broker.handle(stream, info), {
       limits,
       fault: (where, error) => this.#report.fault('listener.fault', error, { where }),
       clientFault: (where, remoteAddress, error) => this.#report.connectionFailed(where, remoteAddress, error),
+      revoked: (listener, lists) => this.#endRevoked(broker, listener, lists),
     });
     this.#closers.push(['the listeners', () => listeners.close()]);
 
     const publisher = new LibraryPublisher(ingest, broker);
-    this.#reloadables.push(this.#reloadableLog(), reloadableCertificates(listeners));
+    this.#reloadables.push(
+      this.#reloadableLog(),
+      reloadableCertificates(listeners),
+      this.#reloadableAuth(authentication, broker),
+    );
     const http = config.listeners.http && (await HttpListener.open(app, config.listeners.http));
     if (http !== undefined) this.#closers.push(['the HTTP listener', () => http.close()]);
-    return { store, opening, commits, forwarder, ingest, broker, listeners, http, publisher, mapper };
+    return { store, opening, commits, forwarder, ingest, broker, listeners, http, publisher, mapper, authentication };
   }
 
   /** What is asked over HTTP and the admin socket. @throws SluiceError LISTENER_FAILED: a token cannot be read */
@@ -294,6 +315,49 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       version,
       fault: (error) => this.#report.fault('http.fault', error),
     });
+  }
+
+  #reloadableAuth(authentication: Authentication, broker: MqttBroker): Reloadable {
+    return {
+      paths: ['auth'],
+      prepare: async ({ auth }, changed) => {
+        if (!changed) {
+          await authentication.look();
+          return { apply: () => undefined };
+        }
+        const next = await authentication.prepare(auth);
+        return {
+          apply: () => {
+            next.apply();
+            this.#endUnauthorized(broker, authentication);
+          },
+          discard: () => next.discard(),
+        };
+      },
+    };
+  }
+
+  /** What a reload takes away, it takes away from those who are connected, too. */
+  #endUnauthorized(broker: MqttBroker, authentication: Authentication): void {
+    const ended = broker.endUnless((identity, clientId) => authentication.mayStay(identity, clientId));
+    if (ended > 0) this.#log.info({ event: 'auth.ended', ended }, `${ended} connected clients may not stay`);
+  }
+
+  #endRevoked(broker: MqttBroker, listener: string, lists: Buffer): void {
+    try {
+      const revoked = revokedCertificates(lists);
+      const ended = broker.endUnless(
+        (_identity, _clientId, { listener: name, certificate }) =>
+          name !== listener || certificate === undefined || !revoked.has(certificateKey(certificate.raw)),
+      );
+      if (ended > 0)
+        this.#log.info(
+          { event: 'auth.ended', ended, listener },
+          `${ended} connected clients have a revoked certificate`,
+        );
+    } catch (error) {
+      this.#report.fault('listener.fault', error, { where: `revocation list of listener ${listener}` });
+    }
   }
 
   #reloadableLog(): Reloadable {
@@ -561,7 +625,7 @@ function ledgerOf(stats: readonly ShardStats[]): LedgerStatus {
 }
 
 function countersOf(running: Running, forward: ForwardStatus | undefined): Record<string, number> {
-  const { commits, ingest, broker } = running;
+  const { commits, ingest, broker, authentication } = running;
   const sum = (name: Exclude<keyof GroupCommit['counters'], 'refusedBy'>): number =>
     commits.reduce((total, commit) => total + commit.counters[name], 0);
   const { published, packets: _, ...mqtt } = broker.counters;
@@ -570,6 +634,10 @@ function countersOf(running: Running, forward: ForwardStatus | undefined): Recor
     publishedQos1: published[1],
     publishedQos2: published[2],
     ...mqtt,
+    logins: authentication.counters.accepted,
+    anonymousLogins: authentication.counters.anonymous,
+    blockedLogins: authentication.counters.blocked,
+    undecidedLogins: authentication.counters.unavailable,
     unrouted: ingest.counters.unrouted,
     forbidden: ingest.counters.forbidden,
     appends: sum('appends'),

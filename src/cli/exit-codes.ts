@@ -28,6 +28,7 @@ function ofCode(error: SluiceError): ExitCode {
     case 'CONFIG_INVALID':
     case 'CONFIG_UNREADABLE':
     case 'INSECURE_LISTENER':
+    case 'AUTH_FILE':
       return ExitCode.usage;
     case 'STORE_UNAVAILABLE':
     case 'STORE_OFFLINE':

@@ -47,6 +47,7 @@ export type BufferConfig = SluiceConfig['buffer'];
 export type KafkaConfig = SluiceConfig['kafka'];
 export type SaslConfig = NonNullable<KafkaConfig['sasl']>;
 export type ForwardConfig = SluiceConfig['forward'];
+export type AuthConfig = SluiceConfig['auth'];
 export type LimitsConfig = SluiceConfig['limits'];
 export type LogConfig = SluiceConfig['log'];
 

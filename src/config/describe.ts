@@ -20,16 +20,11 @@ function masked(value: unknown, path: Path): unknown {
 
 /** A few aligned lines: what listens, what is kept where, what goes where. */
 export function describeConfig(config: SluiceConfig): string {
-  const { buffer, kafka, routes, deadLetter, limits, auth, forward, shutdownTimeoutMs, log } = redact(config);
+  const { buffer, kafka, routes, deadLetter, limits, forward, shutdownTimeoutMs, log } = redact(config);
   const store = buffer.store === 'redis' ? `redis at ${buffer.url ?? ''}, namespace ${buffer.namespace}` : buffer.store;
   const rows: [string, string][] = [
     ...listenerRows(config),
-    [
-      'clients',
-      auth.allowAnonymous
-        ? 'anonymous ones are accepted, on every listener'
-        : 'anonymous ones are accepted on this machine only',
-    ],
+    ...authRows(config),
     [
       'limits',
       `${limits.connections} connections, packets of ${formatSize(limits.maxPacketSizeBytes)}, CONNECT within ${formatDuration(limits.connectTimeoutMs)}`,
@@ -86,6 +81,31 @@ function listenerRows({ listeners }: SluiceConfig): [string, string][] {
 function httpRow({ tls, tokens }: NonNullable<SluiceConfig['listeners']['http']>, at: string): string {
   const holders = tokens.map(({ name, role }) => `${name} (${role})`).join(', ');
   return `${tls === undefined ? 'http' : 'https'}://${at}, ${holders === '' ? 'no token needed' : `tokens of ${holders}`}`;
+}
+
+function authRows(config: SluiceConfig): [string, string][] {
+  const { auth } = redact(config);
+  const { users, jwt, http, clientCertificate, clientId, failures } = auth;
+  const ways: Record<(typeof auth.order)[number], string | undefined> = {
+    clientCertificate: clientCertificate && `client certificates by ${clientCertificate.identity}`,
+    jwt: jwt && `tokens (${jwt.secret === undefined ? (jwt.keyFile ?? jwt.jwks ?? '') : 'secret'})`,
+    users: users && `users of ${users}`,
+    http: http && `${http.url}`,
+  };
+  const list = auth.order.flatMap((name) => ways[name] ?? []);
+  const anonymous = auth.allowAnonymous
+    ? 'anonymous ones are accepted, on every listener'
+    : list.length > 0
+      ? 'anonymous ones are refused'
+      : 'anonymous ones are accepted on this machine only';
+  const limit = failures.perAddress === 0 ? 'any number of' : failures.perAddress;
+  return [
+    ['clients', [...list, anonymous].join(', then ')],
+    ...(list.length === 0
+      ? []
+      : [['failures', `${limit} per address in ${formatDuration(failures.windowMs)}`] as [string, string]]),
+    ...(clientId === undefined ? [] : [['client ids', clientId] as [string, string]]),
+  ];
 }
 
 function securityOf({ tls, sasl }: KafkaConfig): string {

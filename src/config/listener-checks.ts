@@ -25,6 +25,13 @@ export function listenersOf(config: SluiceConfig): Listener[] {
   });
 }
 
+const ways = ['users', 'jwt', 'http', 'clientCertificate'] as const;
+
+/** Clients without a proof of who they are are refused, on every listener. */
+export function hasAuthentication({ auth }: SluiceConfig): boolean {
+  return ways.some((way) => auth[way] !== undefined);
+}
+
 /** Only this machine can reach it. A name counts as open: what it resolves to may change. */
 export function isLoopback(host: string): boolean {
   return /^127(?:\.\d{1,3}){3}$/.test(host) || host === '::1' || host.toLowerCase() === 'localhost';
@@ -54,6 +61,7 @@ export function checkListeners(config: SluiceConfig, skip: (path: Path) => boole
     });
   }
   if (config.auth.allowAnonymous || skip(['auth', 'allowAnonymous'])) return findings;
+  if (hasAuthentication(config) || ways.some((way) => skip(['auth', way]))) return findings;
   for (const { name, host, certified } of listeners) {
     if (name === 'http' || isLoopback(host) || certified) continue;
     const certificate =
@@ -62,7 +70,7 @@ export function checkListeners(config: SluiceConfig, skip: (path: Path) => boole
       path: ['listeners', name, 'host'],
       code: 'INSECURE_LISTENER',
       message: `other machines reach this listener, and anyone on them could connect without a proof of who they are`,
-      wayOut: `bind it to 127.0.0.1${certificate}, or, where that is meant, set auth: { allowAnonymous: true }`,
+      wayOut: `bind it to 127.0.0.1, or say in auth who may connect (users, jwt, http)${certificate}, or, where that is meant, set auth: { allowAnonymous: true }`,
     });
   }
   return findings;

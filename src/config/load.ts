@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
 import { SluiceError, errorText } from '../errors.ts';
 import type { SluiceConfig } from './config.ts';
-import { isLoopback, listenersOf } from './listener-checks.ts';
+import { hasAuthentication, isLoopback, listenersOf } from './listener-checks.ts';
 import { applyEnvironment, applyFlags } from './overrides.ts';
 import { ConfigError, type Problem } from './problems.ts';
 import type { SluiceConfigInput } from './schema.ts';
@@ -105,10 +105,29 @@ function warningsOf(config: SluiceConfig): string[] {
     ...(kafka.sasl?.mechanism === 'plain' && kafka.tls === undefined
       ? ['kafka.sasl: plain without kafka.tls sends the password readably over the network']
       : []),
+    ...(hasAuthentication(config) ? passwordWarnings(config) : []),
+    ...(auth.jwt !== undefined && (auth.jwt.issuer === undefined || auth.jwt.audience === undefined)
+      ? ['auth.jwt without issuer and audience accepts tokens that were made for other services']
+      : []),
     ...(auth.allowAnonymous && open.length > 0
       ? [
           `auth.allowAnonymous: anyone who reaches ${open.map(({ name }) => `listeners.${name}`).join(', ')} may publish and subscribe`,
         ]
+      : []),
+  ];
+}
+
+/** Where passwords and tokens go over a network that can read them. */
+function passwordWarnings({ auth, listeners }: SluiceConfig): string[] {
+  const plain = (['mqtt', 'ws'] as const).filter((name) => {
+    const listener = listeners[name];
+    return listener !== undefined && !isLoopback(listener.host);
+  });
+  const url = auth.http === undefined ? undefined : new URL(auth.http.url);
+  return [
+    ...plain.map((name) => `listeners.${name} has no TLS: passwords and tokens go over the network readably`),
+    ...(url?.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, ''))
+      ? ['auth.http.url is not https: it is sent passwords readably']
       : []),
   ];
 }

@@ -26,9 +26,9 @@ A value that is empty after replacement counts as not written.
 
 **Paths** in the file count from its folder, wherever sluice is started from; paths in variables and flags count from the working directory.
 
-**Listeners** on another address than loopback refuse to start unless clients prove who they are
-(\`clientCertificate: required\`) or \`auth.allowAnonymous\` is \`true\`. Keys of the design that this version does not build yet
-(\`acl\`, \`downlinks\`, \`listeners.http\`, \`auth.users\`, \`auth.jwt\`, \`routes[].schema\` and their like) are refused by name.
+**Listeners** on another address than loopback refuse to start unless clients prove who they are (one of the ways of \`auth\`, or
+\`clientCertificate: required\`) or \`auth.allowAnonymous\` is \`true\`. Keys of the design that this version does not build yet
+(\`acl\`, \`downlinks\`, \`listeners.http\`, \`routes[].schema\` and their like) are refused by name.
 `;
 
 const columns = '| Key | Type | Default | Description | Variable |\n| --- | --- | --- | --- | --- |';

@@ -1,10 +1,11 @@
 /** The one schema of sluice.yaml: it yields the defaults, the types, the reference and the JSON Schema. */
 import { z } from 'zod';
+import { auth } from './sections/auth.ts';
 import { buffer } from './sections/buffer.ts';
 import { kafka } from './sections/kafka.ts';
 import { listeners } from './sections/listeners.ts';
 import { deadLetter, routes } from './sections/routes.ts';
-import { auth, forward, limits, log, shutdownTimeout } from './sections/service.ts';
+import { forward, limits, log, shutdownTimeout } from './sections/service.ts';
 
 export const schema = z.strictObject({
   listeners,

@@ -4,10 +4,6 @@ import type { Path } from './shape.ts';
 const keys: ReadonlySet<string> = new Set([
   'acl',
   'downlinks',
-  'auth.users',
-  'auth.jwt',
-  'auth.http',
-  'auth.clientCertificate',
   'limits.messagesPerSecond',
 ]);
 

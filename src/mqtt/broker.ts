@@ -78,7 +78,7 @@ export interface MqttBroker {
   /** Stops reading: nothing more is admitted, what is admitted can still be acknowledged. */
   stopReading(): void;
   /** Ends the connections of clients who may not be here any more, after users or rules have changed. Gives their number. */
-  endUnless(mayStay: (identity: Identity, clientId: string) => boolean): number;
+  endUnless(mayStay: (identity: Identity, clientId: string, info: ConnectionInfo) => boolean): number;
   /** Ends every connection for our reasons: wills are held, and clients of MQTT 5 told why. */
   disconnectAll(reasonCode: number): Promise<void>;
   /** After stopReading() and the commits it left: tells clients of MQTT 5 (0x8B), ends the connections, closes the sessions. */
@@ -235,11 +235,11 @@ class Broker implements MqttBroker {
     for (const { client } of this.#connections) client.pause();
   }
 
-  endUnless(mayStay: (identity: Identity, clientId: string) => boolean): number {
+  endUnless(mayStay: (identity: Identity, clientId: string, info: ConnectionInfo) => boolean): number {
     let ended = 0;
     for (const connection of [...this.#connections]) {
-      const { publisher, identity, client } = connection;
-      if (publisher === undefined || connection.ending || client.closed || mayStay(identity, client.id)) continue;
+      const { admitted, identity, client, info } = connection;
+      if (!admitted || connection.ending || client.closed || mayStay(identity, client.id, info)) continue;
       connection.end(ReasonCode.notAuthorized);
       ended++;
     }

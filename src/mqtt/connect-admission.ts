@@ -44,6 +44,7 @@ export async function authenticate(
   if (client.closed || connection.ending) return;
   if ('identity' in verdict) {
     connection.identity = verdict.identity;
+    connection.admitted = true;
     accept();
     return;
   }

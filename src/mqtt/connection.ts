@@ -76,6 +76,8 @@ export class Connection {
   readonly info: ConnectionInfo;
   /** Who it is; decided before the broker takes the client in. */
   identity: Identity = anonymous;
+  /** It may connect; its session is being looked up, or it is connected. */
+  admitted = false;
   /** From the moment the broker took the client in: nothing it publishes comes earlier. */
   publisher: Publisher | undefined;
   /** PUBRELs that wait for their commit. */

@@ -61,7 +61,11 @@ describe('without a file', () => {
         .filter(([, value]) => value !== undefined);
       return keys.length === 0 || entries.length === 0 ? undefined : Object.fromEntries(entries);
     };
-    const file = { ...(written([]) as object), kafka: { ...(written(['kafka']) as object), sasl: undefined } };
+    const file = {
+      ...(written([]) as object),
+      kafka: { ...(written(['kafka']) as object), sasl: undefined },
+      auth: { ...(written(['auth']) as object), jwt: undefined, http: undefined, clientCertificate: undefined },
+    };
     expect(Object.keys(file).sort()).toEqual(knownKeys([]).sort());
     const text = stringify(file);
     expect(text).toContain('appendTimeout: 10s');

@@ -12,6 +12,10 @@ const tls = z
     cert: filePath().meta({ description: 'PEM file of the server certificate, its chain included.' }),
     key: filePath().meta({ description: 'PEM file of the private key.' }),
     ca: filePath().optional().meta({ description: 'PEM file of the authorities that sign client certificates.' }),
+    crl: filePath().optional().meta({
+      description:
+        'PEM file of revocation lists, one for each authority. Beside `ca`. Connected clients that it names are disconnected.',
+    }),
     clientCertificate: z.enum(['none', 'optional', 'required']).default('none').meta({
       description: 'Whether clients present a certificate signed by `ca`. `required` counts as authentication.',
     }),
@@ -23,6 +27,15 @@ const tls = z
       .meta({ description: 'Oldest TLS version that is accepted.', patternErrorMessage: '1.2 or 1.3' }),
   })
   .check((context) => {
+    if (context.value.crl !== undefined && context.value.ca === undefined) {
+      context.issues.push({
+        code: 'custom',
+        path: ['crl'],
+        input: context.value.crl,
+        message: 'needs `ca` beside it: the authorities whose certificates it revokes',
+        params: { wayOut: 'add ca: with the PEM file of those authorities, or leave out crl' },
+      });
+    }
     if (context.value.clientCertificate !== 'none' && context.value.ca === undefined) {
       context.issues.push({
         code: 'custom',

@@ -1,15 +1,5 @@
 import { z } from 'zod';
-import { duration, flag, integer, size } from '../fields.ts';
-
-export const auth = z
-  .strictObject({
-    allowAnonymous: flag(
-      false,
-      'Accept clients without a proof of who they are on listeners that other machines reach. Without it such a listener refuses to start.',
-    ),
-  })
-  .prefault({})
-  .meta({ description: 'Who may connect.' });
+import { duration, integer, size } from '../fields.ts';
 
 export const limits = z
   .strictObject({

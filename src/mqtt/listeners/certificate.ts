@@ -1,4 +1,5 @@
 /** The certificate of a TLS listener, read from files and read again when they change. */
+import { constants } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import tls from 'node:tls';
 import { errorText, SluiceError } from '../../errors.ts';
@@ -10,6 +11,8 @@ export interface TlsOptions {
   readonly key: string;
   /** Authorities that sign client certificates. */
   readonly ca?: string | undefined;
+  /** Revocation lists of those authorities. */
+  readonly crl?: string | undefined;
   readonly clientCertificate: 'none' | 'optional' | 'required';
   readonly minVersion?: '1.2' | '1.3';
   /** How often the files are looked at. Default 2 s. */
@@ -21,14 +24,16 @@ export interface SecureOptions {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca?: Buffer;
+  readonly crl?: Buffer;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly requestCert: boolean;
   readonly rejectUnauthorized: boolean;
+  readonly secureOptions?: number;
 }
 
 /** @throws SluiceError LISTENER_FAILED when a file cannot be read, is no PEM, or the key is not that of the certificate */
 export async function loadCertificate(name: ListenerName, options: TlsOptions): Promise<SecureOptions> {
-  const read = async (field: 'cert' | 'key' | 'ca', file: string): Promise<Buffer> => {
+  const read = async (field: 'cert' | 'key' | 'ca' | 'crl', file: string): Promise<Buffer> => {
     try {
       return await readFile(file);
     } catch (cause) {
@@ -40,13 +45,17 @@ export async function loadCertificate(name: ListenerName, options: TlsOptions): 
   };
   const [cert, key] = await Promise.all([read('cert', options.cert), read('key', options.key)]);
   const ca = options.ca === undefined ? undefined : await read('ca', options.ca);
+  const crl = options.crl === undefined ? undefined : await read('crl', options.crl);
   const secure: SecureOptions = {
     cert,
     key,
     ...(ca === undefined ? {} : { ca }),
+    ...(crl === undefined ? {} : { crl }),
     minVersion: options.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     requestCert: options.clientCertificate !== 'none',
     rejectUnauthorized: options.clientCertificate === 'required',
+    // A resumed session would bring the certificate of the first one back unchecked, or the right of a client without one.
+    ...(options.clientCertificate === 'none' ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
   };
   try {
     tls.createSecureContext(secure);
@@ -69,7 +78,7 @@ export class CertificateWatch {
   #looking = false;
 
   constructor(options: TlsOptions, changed: () => Promise<unknown>) {
-    this.#files = [options.cert, options.key, ...(options.ca === undefined ? [] : [options.ca])];
+    this.#files = [options.cert, options.key, options.ca, options.crl].filter((file) => file !== undefined);
     this.#changed = changed;
     this.#timer = setInterval(() => void this.#look(), options.pollMs ?? 2_000);
     this.#timer.unref();

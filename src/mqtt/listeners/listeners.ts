@@ -14,7 +14,7 @@ export interface ListenersOptions {
   readonly wss?: WssListenerOptions | undefined;
 }
 
-export interface ListenerSurroundings extends Pick<ListenerContext, 'clientFault' | 'fault'> {
+export interface ListenerSurroundings extends Pick<ListenerContext, 'clientFault' | 'fault' | 'revoked'> {
   readonly limits: {
     readonly connections: number;
     readonly maxPacketSizeBytes: number;
@@ -37,13 +37,14 @@ export async function startListeners(
   handle: Handle,
   surroundings: ListenerSurroundings,
 ): Promise<Listeners> {
-  const { limits, clientFault, fault } = surroundings;
+  const { limits, clientFault, fault, revoked } = surroundings;
   const gate = new ConnectionGate(limits.connections);
   const context: ListenerContext = {
     gate,
     handle,
     clientFault,
     fault,
+    ...(revoked === undefined ? {} : { revoked }),
     handshakeTimeoutMs: limits.connectTimeoutMs,
     maxPacketSizeBytes: limits.maxPacketSizeBytes,
   };

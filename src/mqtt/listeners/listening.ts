@@ -36,6 +36,8 @@ export interface ListenerContext {
   readonly maxPacketSizeBytes: number;
   /** Something a client did before it spoke MQTT (a failed handshake, a wrong path): not worth an alarm. */
   readonly clientFault: (listener: ListenerName, remoteAddress: string, error: Error) => void;
+  /** A listener has new revocation lists (PEM): connected clients may be named in them. */
+  readonly revoked?: (listener: ListenerName, lists: Buffer) => void;
   /** Something of ours: a certificate that does not load. */
   readonly fault: (where: string, error: unknown) => void;
 }

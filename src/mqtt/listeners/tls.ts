@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { ClientCertificate } from '../../auth/identity.ts';
 import type { ConnectionInfo } from '../connection.ts';
+import { certificateFault } from './certificate-fault.ts';
 import { CertificateWatch, loadCertificate, type SecureOptions, type TlsOptions } from './certificate.ts';
 import {
   closeServer,
@@ -26,7 +27,9 @@ export async function startTls(options: TlsListenerOptions, context: ListenerCon
     handshakeTimeout: context.handshakeTimeoutMs,
     pauseOnConnect: false,
   });
-  server.on('secureConnection', (socket) => context.handle(socket, secureInfo('mqtts', socket)));
+  server.on('secureConnection', (socket) => {
+    if (certificateHolds('mqtts', socket, context)) context.handle(socket, secureInfo('mqtts', socket));
+  });
   watchHandshakes(server, 'mqtts', context);
   const address = await listen(server, 'mqtts', options);
   return { name: 'mqtts', ...address, ...withReload(server, 'mqtts', options.tls, secure, context) };
@@ -38,7 +41,8 @@ export function watchHandshakes(server: tls.Server, name: ListenerName, context:
     context.gate.admit(socket);
   });
   server.on('tlsClientError', (error, socket) => {
-    context.clientFault(name, socket.remoteAddress ?? '', error);
+    const why = certificateFault(socket);
+    context.clientFault(name, socket.remoteAddress ?? '', why === undefined ? error : new Error(why));
     socket.destroy();
   });
   server.on('error', (error) => context.fault(`listener ${name}`, error));
@@ -56,9 +60,10 @@ export function withReload(
   const reload = async (): Promise<boolean> => {
     try {
       const next = await loadCertificate(name, options);
-      if (next.cert.equals(current.cert) && next.key.equals(current.key) && sameCa(next.ca, current.ca)) return true;
+      if (sameFiles(next, current)) return true;
       server.setSecureContext(next);
       current = next;
+      tellRevoked(name, next, context);
       return true;
     } catch (error) {
       context.fault(`certificate of listener ${name}: the old one stays`, error);
@@ -75,13 +80,29 @@ export function withReload(
   };
 }
 
-function sameCa(one: Buffer | undefined, other: Buffer | undefined): boolean {
-  return one === undefined ? other === undefined : other !== undefined && one.equals(other);
+function sameFiles(one: SecureOptions, other: SecureOptions): boolean {
+  return (['cert', 'key', 'ca', 'crl'] as const).every((field) => {
+    const [mine, its] = [one[field], other[field]];
+    return mine === undefined || its === undefined ? mine === its : mine.equals(its);
+  });
+}
+
+function tellRevoked(name: ListenerName, { crl }: SecureOptions, context: ListenerContext): void {
+  if (crl !== undefined) context.revoked?.(name, crl);
+}
+
+/** Where a certificate is optional, none may be presented, but not one that does not hold. */
+export function certificateHolds(name: ListenerName, socket: tls.TLSSocket, context: ListenerContext): boolean {
+  const why = certificateFault(socket);
+  if (why === undefined) return true;
+  context.clientFault(name, socket.remoteAddress ?? '', new Error(why));
+  socket.destroy();
+  return false;
 }
 
 export function secureInfo(listener: ListenerName, socket: tls.TLSSocket): ConnectionInfo {
   const info = { listener, remoteAddress: socket.remoteAddress ?? '', remotePort: socket.remotePort ?? 0 };
-  // Only what an authority of ours has signed says who someone is; `optional` lets others in without.
+  // Only what an authority of ours has signed says who someone is.
   if (!socket.authorized) return info;
   // null where the socket is gone already, whatever the types say.
   const certificate = socket.getPeerCertificate() as tls.PeerCertificate | null;

@@ -1,6 +1,6 @@
 /** Where the keys come from that tokens are signed with: a secret, a file, or a JWKS URL. */
 import { createPublicKey, X509Certificate } from 'node:crypto';
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose';
 import { SluiceError, errorText } from '../errors.ts';
 import { parseAnswer, type Backend } from './bounded-request.ts';
 
@@ -33,11 +33,13 @@ function localKeys(value: unknown): LocalKeys {
   const keys = typeof value === 'object' && value !== null && 'keys' in value ? value.keys : undefined;
   if (!Array.isArray(keys) || keys.length === 0 || keys.length > KEYS_MAX)
     throw new Error(`not a JWKS with 1 to ${KEYS_MAX} keys`);
-  const usable = keys.filter(
-    (key: unknown) => typeof key === 'object' && key !== null && 'kty' in key && key.kty !== 'oct' && !('d' in key),
-  );
+  const usable = keys.filter(isPublicKey);
   if (usable.length === 0) throw new Error('no public key in the JWKS');
-  return createLocalJWKSet({ keys: usable } as JSONWebKeySet);
+  return createLocalJWKSet({ keys: usable });
+}
+
+function isPublicKey(key: unknown): key is JWK {
+  return typeof key === 'object' && key !== null && 'kty' in key && key.kty !== 'oct' && !('d' in key);
 }
 
 export interface RemoteKeysOptions {

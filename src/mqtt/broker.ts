@@ -347,6 +347,7 @@ class Broker implements MqttBroker {
     const connection = connectionOf(client);
     connection.publisher = this.#options.ingest.publisher(client.id, connection.identity.user, client._cleanStart);
     connection.publisher.identity = connection.identity;
+    connection.admitted = true;
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
     endAtExpiry(connection);

@@ -18,12 +18,21 @@ const faults: Readonly<Record<string, string>> = {
   CRL_SIGNATURE_FAILURE: 'the revocation list is not signed by the authority that it names (crl)',
 };
 
-/** undefined: it holds, or there is none. */
-export function certificateFault(socket: tls.TLSSocket): string | undefined {
-  // A string, whatever the types say; null or undefined while nothing was wrong.
-  const code = socket.authorizationError as unknown as string | null | undefined;
-  if (typeof code !== 'string' || socket.authorized) return undefined;
+/**
+ * Why a client may not come in by what it presented in the handshake; undefined: it may. Where a certificate is optional there may be none,
+ * but not one that does not hold. Sessions are never resumed here, so that `authorized` speaks of this handshake.
+ */
+export function certificateFault(
+  socket: tls.TLSSocket,
+  demanded: 'none' | 'optional' | 'required',
+): string | undefined {
+  if (demanded === 'none') return undefined;
+  // null where the socket is gone already, whatever the types say.
   const presented = socket.getPeerCertificate() as tls.PeerCertificate | null;
-  if (presented?.raw === undefined && !Object.hasOwn(faults, code)) return undefined;
+  if (presented?.raw === undefined)
+    return demanded === 'required' ? 'the client did not present a certificate' : undefined;
+  if (socket.authorized) return undefined;
+  // A string, whatever the types say.
+  const code = String(socket.authorizationError);
   return faults[code] ?? `the client certificate does not hold: ${code}`;
 }

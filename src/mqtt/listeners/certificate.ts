@@ -53,7 +53,8 @@ export async function loadCertificate(name: ListenerName, options: TlsOptions): 
     ...(crl === undefined ? {} : { crl }),
     minVersion: options.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     requestCert: options.clientCertificate !== 'none',
-    rejectUnauthorized: options.clientCertificate === 'required',
+    // What does not hold is refused after the handshake, by watchHandshakes(), where the reason can be told.
+    rejectUnauthorized: false,
     // A resumed session would bring the certificate of the first one back unchecked, or the right of a client without one.
     ...(options.clientCertificate === 'none' ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
   };

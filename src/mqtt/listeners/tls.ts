@@ -27,22 +27,33 @@ export async function startTls(options: TlsListenerOptions, context: ListenerCon
     handshakeTimeout: context.handshakeTimeoutMs,
     pauseOnConnect: false,
   });
+  watchHandshakes(server, 'mqtts', options.tls, context);
   server.on('secureConnection', (socket) => {
-    if (certificateHolds('mqtts', socket, context)) context.handle(socket, secureInfo('mqtts', socket));
+    if (!socket.destroyed) context.handle(socket, secureInfo('mqtts', socket));
   });
-  watchHandshakes(server, 'mqtts', context);
   const address = await listen(server, 'mqtts', options);
   return { name: 'mqtts', ...address, ...withReload(server, 'mqtts', options.tls, secure, context) };
 }
 
 /** The limit of connections counts sockets from the first byte on, and a failed handshake is reported. */
-export function watchHandshakes(server: tls.Server, name: ListenerName, context: ListenerContext): void {
+export function watchHandshakes(
+  server: tls.Server,
+  name: ListenerName,
+  { clientCertificate }: TlsOptions,
+  context: ListenerContext,
+): void {
   server.prependListener('connection', (socket: Socket) => {
     context.gate.admit(socket);
   });
   server.on('tlsClientError', (error, socket) => {
-    const why = certificateFault(socket);
-    context.clientFault(name, socket.remoteAddress ?? '', why === undefined ? error : new Error(why));
+    context.clientFault(name, socket.remoteAddress ?? '', error);
+    socket.destroy();
+  });
+  // Before whoever takes the connection on. Done here and not by OpenSSL, so that the reason and the address can be told.
+  server.prependListener('secureConnection', (socket) => {
+    const why = certificateFault(socket, clientCertificate);
+    if (why === undefined) return;
+    context.clientFault(name, socket.remoteAddress ?? '', new Error(why));
     socket.destroy();
   });
   server.on('error', (error) => context.fault(`listener ${name}`, error));
@@ -89,15 +100,6 @@ function sameFiles(one: SecureOptions, other: SecureOptions): boolean {
 
 function tellRevoked(name: ListenerName, { crl }: SecureOptions, context: ListenerContext): void {
   if (crl !== undefined) context.revoked?.(name, crl);
-}
-
-/** Where a certificate is optional, none may be presented, but not one that does not hold. */
-export function certificateHolds(name: ListenerName, socket: tls.TLSSocket, context: ListenerContext): boolean {
-  const why = certificateFault(socket);
-  if (why === undefined) return true;
-  context.clientFault(name, socket.remoteAddress ?? '', new Error(why));
-  socket.destroy();
-  return false;
 }
 
 export function secureInfo(listener: ListenerName, socket: tls.TLSSocket): ConnectionInfo {

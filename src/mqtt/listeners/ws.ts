@@ -7,7 +7,7 @@ import { WebSocketServer } from 'ws';
 import { loadCertificate } from './certificate.ts';
 import { closeServer, listen, type Address, type ListenerContext, type Listening } from './listening.ts';
 import { SOCKET_OPTIONS } from './tcp.ts';
-import { certificateHolds, secureInfo, watchHandshakes, withReload, type TlsListenerOptions } from './tls.ts';
+import { secureInfo, watchHandshakes, withReload, type TlsListenerOptions } from './tls.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 export interface WsListenerOptions extends Address {
@@ -39,7 +39,7 @@ export async function startWss(options: WssListenerOptions, context: ListenerCon
     ...secure,
     handshakeTimeout: context.handshakeTimeoutMs,
   });
-  watchHandshakes(server, 'wss', context);
+  watchHandshakes(server, 'wss', options.tls, context);
   serve('wss', server, options, context);
   const address = await listen(server, 'wss', options);
   return { name: 'wss', ...address, path: options.path, ...withReload(server, 'wss', options.tls, secure, context) };
@@ -88,7 +88,6 @@ function serve(
     socket.on('error', onError);
     const { origin } = request.headers;
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
-    if (name === 'wss' && !certificateHolds(name, request.socket as tls.TLSSocket, context)) return;
     if (request.url?.split('?', 1)[0] !== options.path) {
       fail(socket, remoteAddress, 404, `no such path: MQTT is at ${options.path}`);
     } else if (origin !== undefined && !options.origins.includes('*') && !options.origins.includes(origin)) {

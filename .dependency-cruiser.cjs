@@ -32,6 +32,7 @@ const mayImport = {
     'observe/',
     'http/',
     'kafka/durability\\.ts$',
+    'auth/(password|user-name|users-file)\\.ts$',
   ],
 };
 

@@ -7,6 +7,7 @@ import { clientsCommand } from './clients.ts';
 import { configCommand } from './config-command.ts';
 import { ExitCode, exitCodeOf } from './exit-codes.ts';
 import { routesCommand } from './routes.ts';
+import { passwdCommand } from './passwd.ts';
 import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
 import { printError } from './terminal.ts';
@@ -37,6 +38,7 @@ for (const command of [
   routesCommand(),
   configCommand(),
   certsCommand(),
+  passwdCommand(),
 ]) {
   // addCommand() does not hand the parent's settings down.
   program.addCommand(command.copyInheritedSettings(program));

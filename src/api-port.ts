@@ -12,6 +12,7 @@ export interface Asked {
   config(): SluiceConfig;
   /** undefined: it does not run yet, or no longer. */
   broker(): MqttBroker | undefined;
+  publish: ApiPort['publish'];
 }
 
 const SESSIONS_TIMEOUT_MS = 1_000;
@@ -19,6 +20,7 @@ const nothing = { total: 0, items: [] } as const;
 
 export function apiPort(asked: Asked): ApiPort {
   return {
+    publish: (user, messages) => asked.publish(user, messages),
     status: () => asked.status(),
     metrics: () => asked.metrics(),
     clients: (request: PageRequest) => asked.broker()?.listClients(request) ?? nothing,

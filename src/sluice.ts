@@ -18,9 +18,10 @@ import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
 import { Mapper } from './forward/mapper.ts';
 import { apiPort } from './api-port.ts';
 import { AdminSocket } from './http/admin.ts';
-import { App } from './http/app.ts';
+import type { App } from './http/app.ts';
 import { HttpListener, readTokens } from './http/listener.ts';
 import { Tokens } from './http/tokens.ts';
+import { HttpPublisher } from './http-publish.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { kafkaOptions } from './kafka-options.ts';
 import { createKafkaSink } from './kafka/adapter.ts';
@@ -83,6 +84,7 @@ interface Running {
   readonly listeners: Listeners;
   readonly http: HttpListener | undefined;
   readonly publisher: LibraryPublisher;
+  readonly httpPublisher: HttpPublisher;
   readonly mapper: Mapper;
   readonly authentication: Authentication;
 }
@@ -157,9 +159,13 @@ export class Sluice extends EventEmitter<SluiceEvents> {
    * @throws SluiceError PUBLISH_REFUSED, NOT_RUNNING, or why the buffer did not take it: publish it again then
    */
   async publish(request: PublishRequest): Promise<void> {
+    return this.#runningOrThrow().publisher.publish(request);
+  }
+
+  #runningOrThrow(): Running {
     if (this.#running === undefined || this.#state !== 'running')
       throw new SluiceError('NOT_RUNNING', `sluice is ${this.#state}`);
-    return this.#running.publisher.publish(request);
+    return this.#running;
   }
 
   /** What is in effect: after a reload, what of the new configuration needs no restart. */
@@ -220,8 +226,9 @@ export class Sluice extends EventEmitter<SluiceEvents> {
 
     this.#metrics.open();
     this.#closers.push(['metrics', () => this.#metrics.close()]);
-    const app = await this.#makeApp();
-    this.#closers.push(['HTTP', () => app.close()]);
+    let made: Promise<App> | undefined;
+    const app = (): Promise<App> => (made ??= this.#makeApp());
+    this.#closers.push(['HTTP', async () => (await made)?.close()]);
     const admin = await AdminSocket.open(buffer.path, app);
     this.#closers.push(['the admin socket', () => admin.close()]);
 
@@ -295,14 +302,30 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       reloadableCertificates(listeners),
       this.#reloadableAuth(authentication, broker),
     );
-    const http = config.listeners.http && (await HttpListener.open(app, config.listeners.http));
+    const httpPublisher = new HttpPublisher(ingest, broker, (error) => this.#report.fault('http.fault', error));
+    const http = config.listeners.http && (await HttpListener.open(await app(), config.listeners.http));
     if (http !== undefined) this.#closers.push(['the HTTP listener', () => http.close()]);
-    return { store, opening, commits, forwarder, ingest, broker, listeners, http, publisher, mapper, authentication };
+    return {
+      store,
+      opening,
+      commits,
+      forwarder,
+      ingest,
+      broker,
+      listeners,
+      http,
+      publisher,
+      httpPublisher,
+      mapper,
+      authentication,
+    };
   }
 
   /** What is asked over HTTP and the admin socket. @throws SluiceError LISTENER_FAILED: a token cannot be read */
   async #makeApp(): Promise<App> {
     const { http } = this.config.listeners;
+    // Not before it is needed: it takes a while to load, and a start is not to wait for it.
+    const { App } = await import('./http/app.ts');
     return App.create({
       port: apiPort({
         status: () => this.status(),
@@ -310,7 +333,9 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         recentDeadLetters: () => this.#report.recentDeadLetters(),
         config: () => this.config,
         broker: () => this.#running?.broker,
+        publish: (user, messages) => this.#runningOrThrow().httpPublisher.publish(user, messages),
       }),
+      messageMaxBytes: this.config.limits.maxPacketSizeBytes,
       tokens: new Tokens(await readTokens(http?.tokens ?? [])),
       version,
       fault: (error) => this.#report.fault('http.fault', error),

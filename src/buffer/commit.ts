@@ -98,7 +98,7 @@ class Batch {
   /** Of what a cursor counts nothing may be left out. */
   hasCursors = false;
   /** What of qos2Add is in force: a resend over a new connection may reach the batch that still holds the first one. */
-  readonly qos2Known = new Map<string, Set<number>>();
+  readonly qos2Known = new Map<string, Set<Qos2Id['packetId']>>();
   count = 0;
   frame: Buffer | undefined;
   /** When its first entry came, on the monotonic clock. */
@@ -167,8 +167,11 @@ export class GroupCommit {
     return this.#state === 'holding' && this.#error?.code === 'STORE_FULL';
   }
 
-  /** Commits a message. `qos2PacketId` is remembered in the same commit, and so is `cursor`. */
-  append(message: Message, waiter: CommitWaiter, qos2PacketId?: number, cursor?: Cursor): void {
+  /**
+   * Commits a message. `once` is remembered in the same commit, a QoS 2 packet id or other names of the message, and so is
+   * `cursor`. Where one of the names is known already, the message is a repeat.
+   */
+  append(message: Message, waiter: CommitWaiter, once?: number | readonly Qos2Id[], cursor?: Cursor): void {
     if (message.qos === 0 && cursor === undefined && this.full) {
       this.counters.droppedQos0++;
       waiter.dropped();
@@ -182,7 +185,8 @@ export class GroupCommit {
       this.#closeBatch();
     }
     const batch = this.#pending;
-    if (qos2PacketId !== undefined && !this.#noteQos2({ clientId: message.clientId, packetId: qos2PacketId })) {
+    const ids = typeof once === 'number' ? [{ clientId: message.clientId, packetId: once }] : once;
+    if (ids !== undefined && !this.#noteQos2(ids)) {
       this.counters.duplicates++;
       this.barrier(new DuplicateWaiter(waiter));
       return;
@@ -198,7 +202,7 @@ export class GroupCommit {
 
   /** Remembers a QoS 2 packet id without a message: the publish matches no route, and is still to be taken once. */
   addQos2(id: Qos2Id, waiter: CommitWaiter): void {
-    if (!this.#noteQos2(id)) {
+    if (!this.#noteQos2([id])) {
       this.counters.duplicates++;
       waiter = new DuplicateWaiter(waiter);
     }
@@ -262,15 +266,17 @@ export class GroupCommit {
     return batch;
   }
 
-  /** false: the batch that gathers holds this id already. */
-  #noteQos2(id: Qos2Id): boolean {
+  /** false: the batch that gathers holds one of these ids of an entry already. */
+  #noteQos2(ids: readonly Qos2Id[]): boolean {
     const batch = this.#pending;
-    let known = batch.qos2Known.get(id.clientId);
-    if (known === undefined) batch.qos2Known.set(id.clientId, (known = new Set()));
-    if (known.has(id.packetId)) return false;
-    known.add(id.packetId);
-    batch.qos2Add.push(id);
-    batch.qos2Entries.push(batch.waiters.length);
+    for (const { clientId, packetId } of ids) if (batch.qos2Known.get(clientId)?.has(packetId) === true) return false;
+    for (const id of ids) {
+      let known = batch.qos2Known.get(id.clientId);
+      if (known === undefined) batch.qos2Known.set(id.clientId, (known = new Set()));
+      known.add(id.packetId);
+      batch.qos2Add.push(id);
+      batch.qos2Entries.push(batch.waiters.length);
+    }
     return true;
   }
 
@@ -468,7 +474,11 @@ export class GroupCommit {
     rest.hasCursors = batch.hasCursors;
     const stored = batch.frame === undefined ? [] : decodeFrame(batch.frame).messages;
     const writer = new FrameWriter();
-    const idOf = new Map(batch.qos2Entries.map((entry, index) => [entry, batch.qos2Add[index]]));
+    const idsOf = new Map<number, Qos2Id[]>();
+    batch.qos2Add.forEach((id, index) => {
+      const entry = batch.qos2Entries[index] ?? -1;
+      idsOf.set(entry, [...(idsOf.get(entry) ?? []), id]);
+    });
     batch.waiters.forEach((waiter, entry) => {
       const out = entries.has(entry);
       const message = stored[batch.messages[entry] ?? -1];
@@ -484,8 +494,7 @@ export class GroupCommit {
         rest.messages.push(-1);
         return;
       }
-      const id = idOf.get(entry);
-      if (id !== undefined) {
+      for (const id of idsOf.get(entry) ?? []) {
         rest.qos2Add.push(id);
         rest.qos2Entries.push(rest.waiters.length - 1);
       }

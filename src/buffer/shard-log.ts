@@ -238,13 +238,13 @@ export class ShardLog {
 }
 
 export class Qos2Ids {
-  readonly #clients = new Map<string, Set<number>>();
+  readonly #clients = new Map<string, Set<Qos2Id['packetId']>>();
 
   has({ clientId, packetId }: Qos2Id): boolean {
     return this.#clients.get(clientId)?.has(packetId) ?? false;
   }
 
-  of(clientId: string): Iterable<number> {
+  of(clientId: string): Iterable<Qos2Id['packetId']> {
     return this.#clients.get(clientId) ?? [];
   }
 
@@ -263,7 +263,7 @@ export class Qos2Ids {
     this.#clients.delete(clientId);
   }
 
-  entries(): [string, number[]][] {
+  entries(): [string, Qos2Id['packetId'][]][] {
     return [...this.#clients].map(([clientId, ids]) => [clientId, [...ids]]);
   }
 }

@@ -47,7 +47,8 @@ export interface StoreOpening {
 /** A QoS 2 packet id of a client whose handshake is not completed ([MQTT-4.3.3-10]). */
 export interface Qos2Id {
   readonly clientId: string;
-  readonly packetId: number;
+  /** 1 to 65535; or a text, of 1 to 64 bytes without U+0000: another kind of name for a message that is to be taken once. */
+  readonly packetId: number | string;
 }
 
 export interface AppendRequest {

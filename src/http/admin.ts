@@ -32,16 +32,23 @@ export class AdminSocket {
     this.#server = server;
   }
 
-  /** @throws SluiceError STORE_LOCKED when a running sluice answers there already */
-  static async open(dataDirectory: string, app: App): Promise<AdminSocket> {
+  /**
+   * `app` is made when somebody asks.
+   * @throws SluiceError STORE_LOCKED when a running sluice answers there already
+   */
+  static async open(dataDirectory: string, app: () => Promise<App>): Promise<AdminSocket> {
     const path = adminSocketPath(dataDirectory);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (await answers(path)) {
       throw new SluiceError('STORE_LOCKED', `another sluice is running in ${dataDirectory}`);
     }
     await rm(path, { force: true });
-    const server = createServer();
-    app.serve(server, true);
+    const server = createServer((asked, response) => {
+      app().then(
+        (ready) => ready.answer(asked, response, true),
+        (error: unknown) => response.writeHead(500).end(errorText(error)),
+      );
+    });
     const mask = process.umask(0o177);
     try {
       await new Promise<void>((done, failed) => {

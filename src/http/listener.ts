@@ -25,6 +25,9 @@ export interface TokenOptions {
 
 /** Sockets at a time; further ones are closed at once. */
 const CONNECTIONS_MAX = 10_000;
+/** A request, its head and body together, takes no longer; nor does a connection without one stay longer. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const TOKEN_MIN_LENGTH = 16;
 
 /** @throws SluiceError LISTENER_FAILED: a file cannot be read, or holds no token */
@@ -71,7 +74,9 @@ export class HttpListener {
   static async open(app: App, { host, port, tls }: HttpListenerOptions): Promise<HttpListener> {
     const server = tls === undefined ? createPlain() : await tlsServer(tls);
     server.maxConnections = CONNECTIONS_MAX;
-    app.serve(server, false);
+    server.requestTimeout = REQUEST_TIMEOUT_MS;
+    server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+    server.on('request', (request, response) => app.answer(request, response, false));
     await new Promise<void>((done, failed) => {
       server.once('error', failed);
       server.listen({ host, port }, () => {

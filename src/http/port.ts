@@ -1,4 +1,6 @@
 /** What the HTTP side needs of the sluice it stands on: sluice.ts provides it, tests stand in for it. */
+import type { SluiceError } from '../errors.ts';
+import type { MessageProperties } from '../message.ts';
 import type { RecentDeadLetter, SluiceStatus } from '../status.ts';
 
 export type Role = 'viewer' | 'operator';
@@ -48,7 +50,27 @@ export interface SessionsStatus {
   readonly offline: number | undefined;
 }
 
+/** A message that came over HTTP. */
+export interface PublishRequest {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: 0 | 1;
+  readonly retain: boolean;
+  /** As whom: it decides the shard, and with the default key the partition, so the order. */
+  readonly clientId: string;
+  readonly properties: MessageProperties | undefined;
+  /** Names the message: it is taken once. */
+  readonly key: string | undefined;
+}
+
+export type PublishOutcome =
+  /** `routed`: durable. Else it matches no route, and went to MQTT subscribers alone. `duplicate`: it was taken before. */
+  | { readonly error: undefined; readonly routed: boolean; readonly duplicate: boolean }
+  | { readonly error: SluiceError };
+
 export interface ApiPort {
+  /** In order. Resolves once every message is durable or refused. @throws SluiceError NOT_RUNNING: none was taken */
+  publish(user: string, messages: readonly PublishRequest[]): Promise<readonly PublishOutcome[]>;
   status(): Promise<SluiceStatus>;
   metrics(): Promise<string>;
   clients(request: PageRequest): Page<ClientStatus>;

@@ -42,6 +42,10 @@ export abstract class Admission implements CommitWaiter {
   readonly message: Message;
   /** MQTT packet id of a QoS 2 publish. */
   readonly qos2PacketId: number | undefined;
+  /** What names the message beyond the connection: it is taken once (see once-keys.ts). Without U+0000. */
+  readonly onceKey: string | undefined;
+  /** Set by a step: it matches no route, so that nothing of it is stored. */
+  unrouted = false;
   /** Set by a step: answered in its turn. */
   forbidden: Forbidden | undefined;
 

@@ -7,6 +7,7 @@ import { shardOf } from '../buffer/shard.ts';
 import { SluiceError } from '../errors.ts';
 import type { Router } from '../routes/router.ts';
 import { Publisher, type Admission } from './admission.ts';
+import { OnceKeys } from './once-keys.ts';
 
 /** What a step says: undefined = go on with the next one. */
 type Verdict = 'appended' | 'answer-in-turn' | 'refused' | undefined;
@@ -32,6 +33,7 @@ export interface IngestOptions {
 export class Ingest {
   readonly #commits: readonly GroupCommit[];
   readonly #router: Router;
+  readonly #onceKeys = new OnceKeys();
   readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, qos2Duplicates: 0 };
 
   constructor(options: IngestOptions) {
@@ -115,6 +117,7 @@ export class Ingest {
   #route(admission: Admission): Verdict {
     if (this.#router.match(admission.message.topic).length > 0) return undefined;
     this.counters.unrouted++;
+    admission.unrouted = true;
     if (admission.qos2PacketId === undefined) return 'answer-in-turn';
     const { clientId } = admission.publisher;
     this.#commit(admission.publisher).addQos2({ clientId, packetId: admission.qos2PacketId }, admission);
@@ -122,7 +125,20 @@ export class Ingest {
   }
 
   #append(admission: Admission): Verdict {
+    if (admission.onceKey !== undefined) return this.#appendOnce(admission, admission.onceKey);
     this.#commit(admission.publisher).append(admission.message, admission, admission.qos2PacketId);
+    return 'appended';
+  }
+
+  #appendOnce(admission: Admission, key: string): Verdict {
+    const { publisher, message } = admission;
+    const commit = this.#commit(publisher);
+    const ids = this.#onceKeys.idsOf(commit, publisher.shard, `${publisher.user}\0${publisher.clientId}`, key);
+    if (ids === undefined) {
+      admission.refused(new SluiceError('TOO_MANY_REQUESTS', 'too many idempotency keys within ten minutes'));
+      return 'refused';
+    }
+    commit.append(message, admission, ids);
     return 'appended';
   }
 

@@ -369,6 +369,23 @@ export function storeConformance(
         expect(await process.store.append(free)).toEqual(committed(0));
       });
 
+      it('may be texts, under names that no client id has; they outlive a restart until they are removed or cleared', async () => {
+        const text = (packetId: string, clientId = '\0keys1') => ({ clientId, packetId });
+        let process = await start();
+        const qos2Add = [text('a'), text('b'), text('7'), text('a', '\0keys2'), text('né'), id(7)];
+        expect(await process.store.append(process.request({ frames: 'x', qos2Add }))).toEqual(committed(1));
+        await process.store.append(process.request({ qos2Remove: [text('b')] }));
+        process = await restart();
+        const again = await process.store.append(process.request({ qos2Add }));
+        expect(again).toEqual({ kind: 'duplicate', indexes: [0, 2, 3, 4, 5] });
+        expect(await process.store.append(process.request({ qos2Add: [text('b')] }))).toEqual(committed(0));
+        const cleared = process.request({ qos2Clear: ['\0keys1'], qos2Add: [text('a'), text('né')] });
+        expect(await process.store.append(cleared)).toEqual(committed(0));
+        process = await restart();
+        const left = await process.store.append(process.request({ qos2Add }));
+        expect(left).toEqual({ kind: 'duplicate', indexes: [0, 3, 4, 5] });
+      });
+
       it('of client ids that look like something else are kept apart', async () => {
         const process = await start();
         for (const clientId of ['__proto__', 'constructor', '', ':', '{x}', 'a b', "'; --"]) {

@@ -8,16 +8,18 @@
  *     i <shard u16> <topic>                    a topic's parking log: entries, messages, bytes (JSON)
  *     p <shard u16> <topic> 00 <position u64>  an entry of it
  *     q <shard u16> <client id> 00 <id u16>    a QoS 2 packet id, no value
+ *     k <shard u16> <name> 00 <text>           the same with a text for an id; the name begins with 00
  *     x <shard u16> <base u64> <bytes u32>     a frame set aside
  *
  * The sizes stand in the keys so that counting and trimming read no values. Topics and client ids hold no U+0000
  * ([MQTT-1.5.4-2]; Kafka topic names are ASCII).
  */
+const NUL = Buffer.of(0);
 const MAX_U64 = Buffer.alloc(8, 0xff);
 
 export const FORMAT_KEY = Buffer.from('!format');
 
-type Kind = 'a' | 's' | 'f' | 'i' | 'p' | 'q' | 'x';
+type Kind = 'a' | 's' | 'f' | 'i' | 'p' | 'q' | 'k' | 'x';
 
 function prefix(kind: Kind, shard: number, restBytes: number): Buffer {
   const key = Buffer.alloc(3 + restBytes);
@@ -85,15 +87,20 @@ export function parseParkedPosition(key: Buffer): number {
   return readU64(key, key.length - 8);
 }
 
-export function qos2Key(shard: number, clientId: string, packetId: number): Buffer {
+export function qos2Key(shard: number, clientId: string, packetId: number | string): Buffer {
   const name = Buffer.from(clientId);
+  if (typeof packetId === 'string') return Buffer.concat([prefix('k', shard, 0), name, NUL, Buffer.from(packetId)]);
   const key = prefix('q', shard, name.length + 3);
   key.set(name, 3);
   key.writeUInt16BE(packetId, 4 + name.length);
   return key;
 }
 
-export function parseQos2Key(key: Buffer): { clientId: string; packetId: number } {
+export function parseQos2Key(key: Buffer): { clientId: string; packetId: number | string } {
+  if (key[0] === 'k'.charCodeAt(0)) {
+    const end = key.indexOf(0, 4);
+    return { clientId: key.toString('utf8', 3, end), packetId: key.toString('utf8', end + 1) };
+  }
   return { clientId: key.toString('utf8', 3, key.length - 3), packetId: key.readUInt16BE(key.length - 2) };
 }
 

@@ -52,7 +52,9 @@ export class LevelShard {
       undefined,
       new Qos2Ids(),
     );
-    for await (const key of db.keys(rangeOf('q', shard))) log.qos2.add(parseQos2Key(key));
+    for (const kind of ['q', 'k'] as const) {
+      for await (const key of db.keys(rangeOf(kind, shard))) log.qos2.add(parseQos2Key(key));
+    }
     for await (const [key, value] of db.iterator(rangeOf('i', shard))) {
       const topic = parseParkedIndexKey(key);
       log.parked.set(topic, { topic, ...fromJson<Omit<ParkingState, 'topic'>>(value) });
@@ -83,7 +85,7 @@ export class LevelShard {
   append(appender: string, request: AppendRequest): { base: number; writes: Write[] } {
     const { shard } = this.log;
     const writes: Write[] = [];
-    const forget = (clientId: string, packetId: number): void => {
+    const forget = (clientId: string, packetId: number | string): void => {
       writes.push({ type: 'del', key: qos2Key(shard, clientId, packetId) });
     };
     for (const clientId of request.qos2Clear) {

@@ -54,7 +54,7 @@ if count > 0 then
   end
 end
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[2] .. ' ' .. time[1] .. string.sub('00000' .. time[2], -6, -4))
-for i = 1, clears do redis.call('DEL', KEYS[4 + i]) end
+for i = 1, clears do redis.call('UNLINK', KEYS[4 + i]) end
 for i = 1, adds do redis.call('SADD', KEYS[firstAdd + i], ARGV[12 + i]) end
 for i = 1, removes do redis.call('SREM', KEYS[firstRemove + i], ARGV[12 + adds + i]) end
 if count > 0 and lease then

@@ -57,7 +57,7 @@ export class ScriptedStore {
   }
 
   #commit(request: AppendRequest): AppendOutcome {
-    const key = (id: { clientId: string; packetId: number }): string => `${id.clientId} ${id.packetId}`;
+    const key = (id: { clientId: string; packetId: number | string }): string => `${id.clientId} ${id.packetId}`;
     for (const clientId of request.qos2Clear) {
       for (const id of this.qos2) if (id.startsWith(`${clientId} `)) this.qos2.delete(id);
     }

@@ -6,6 +6,7 @@ import { checkCommand } from './check.ts';
 import { clientsCommand } from './clients.ts';
 import { configCommand } from './config-command.ts';
 import { ExitCode, exitCodeOf } from './exit-codes.ts';
+import { initCommand } from './init.ts';
 import { routesCommand } from './routes.ts';
 import { passwdCommand } from './passwd.ts';
 import { startCommand } from './start.ts';
@@ -32,6 +33,7 @@ Without a configuration sluice listens on this machine only (MQTT 1883, WebSocke
   .showHelpAfterError('(sluice --help lists commands and options)');
 for (const command of [
   startCommand(),
+  initCommand(),
   checkCommand(),
   statusCommand(),
   clientsCommand(),

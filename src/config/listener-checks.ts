@@ -57,7 +57,7 @@ export function checkListeners(config: SluiceConfig, skip: (path: Path) => boole
       path: ['listeners', name, 'host'],
       code: 'INSECURE_LISTENER',
       message: 'other machines reach this listener, and anyone on them could publish and change what runs',
-      wayOut: 'bind it to 127.0.0.1, or give it tokens: [{ name: ops, role: operator, token: "${SLUICE_TOKEN}" }]',
+      wayOut: 'bind it to 127.0.0.1, or give it tokens: [{ name: ops, role: operator, token: "${HTTP_TOKEN}" }]',
     });
   }
   if (config.auth.allowAnonymous || skip(['auth', 'allowAnonymous'])) return findings;

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adminSocketPath } from '../../src/http/admin.ts';
 import { sharedKafka, uniqueTopic } from '../support/services.ts';
@@ -48,6 +49,41 @@ describe('sluice', () => {
       expect(stderr).toContain('localhost');
       expect(stderr).not.toContain('\u001b[');
     }
+  });
+
+  it('init writes a sluice.yaml that is valid, and nothing over what is there', { timeout: 120_000 }, async () => {
+    const path = join(directory, 'init.yaml');
+    expect(await runSluice(['init', path])).toMatchObject({ code: 0, stdout: expect.stringContaining('sluice start') });
+    expect((await runSluice(['check', '-c', path])).stdout).toContain('valid');
+    await writeFile(path, 'log: { level: warn }\n');
+    const again = await runSluice(['init', path]);
+    expect(again.code).toBe(2);
+    expect(again.stderr).toContain('--force');
+    expect(await readFile(path, 'utf8')).toBe('log: { level: warn }\n');
+    expect((await runSluice(['init', path, '--force'])).code).toBe(0);
+  });
+
+  it('clients and routes show what the running sluice has, in words and as JSON', { timeout: 120_000 }, async () => {
+    const sluice = await SluiceProcess.start({
+      brokers: ['127.0.0.1:1'],
+      routes: [{ name: 'telemetry', from: 'devices/#', to: 'iot' }],
+    });
+    const here = ['--set', `buffer.path=${sluice.path}`];
+    const client = await connectAsync(sluice.url, { clientId: 'pump-7', protocolVersion: 5 });
+    try {
+      const clients = await runSluice(['clients', ...here, '--search', 'PUMP']);
+      expect(clients).toMatchObject({ code: 0, stdout: expect.stringMatching(/pump-7 .*MQTT 5.*\n1 of 1\n/) });
+      const json = await runSluice(['clients', ...here, '--json', '--limit', '1']);
+      expect(JSON.parse(json.stdout)).toMatchObject({ total: 1, items: [{ clientId: 'pump-7', protocol: '5' }] });
+      expect((await runSluice(['clients', ...here, '--search', 'x'])).stdout).toContain('0 of 0');
+      expect((await runSluice(['routes', ...here])).stdout).toMatch(/telemetry +devices\/# +iot +0/);
+      const routes = await runSluice(['routes', ...here, '--json']);
+      expect(JSON.parse(routes.stdout)).toMatchObject({ items: [{ name: 'telemetry', records: 0 }] });
+    } finally {
+      await client.endAsync(true);
+      await sluice.discard();
+    }
+    expect((await runSluice(['clients', ...here])).code).toBe(5);
   });
 
   it('check prints what would run', async () => {

@@ -19,7 +19,7 @@ describe.each(stores)('10,000 HTTP publishes with kill -9 in between, on %s', (s
   beforeAll(async () => ({ redis, settings } = await storeFor(store)));
   afterAll(() => redis?.stop());
 
-  it('each 2xx is in Kafka, once per idempotency key however often it was sent', { timeout: 240_000 }, async () => {
+  it('each 2xx is in Kafka, once per idempotency key however often it was sent', { timeout: 600_000 }, async () => {
     const topic = uniqueTopic('http');
     await kafka.createTopic(topic, 3);
     const port = await freePort();

@@ -83,7 +83,7 @@ const tokens = z
             writeOnly: true,
             patternErrorMessage:
               'a token of 16 to 512 characters without spaces, such as `openssl rand -base64 24` makes',
-            description: 'The token. Better `${SLUICE_TOKEN}` than the word itself.',
+            description: 'The token. Better `${HTTP_TOKEN}` than the word itself.',
           }),
         file: filePath().optional().meta({ description: 'File that holds the token, instead of `token`.' }),
       })

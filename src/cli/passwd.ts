@@ -9,7 +9,6 @@ import { errorText, SluiceError } from '../errors.ts';
 import { ExitCode } from './exit-codes.ts';
 
 const PASSWORD_MAX_BYTES = 1_024;
-const LOCK_STALE_MS = 60_000;
 
 interface Flags {
   readonly file: string;

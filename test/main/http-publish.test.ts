@@ -8,7 +8,7 @@ import { storeFor, stores } from './stores.ts';
 const MESSAGES = 10_000;
 const CALLERS = 40;
 const KILLS = 5;
-const RETRY_MS = 50;
+const RETRY_MS = 250;
 
 let kafka: SharedKafka;
 beforeAll(async () => (kafka = await sharedKafka()));
@@ -68,7 +68,8 @@ describe.each(stores)('10,000 HTTP publishes with kill -9 in between, on %s', (s
         const from = (MESSAGES / (KILLS + 1)) * kill;
         while (answered < from) await sleep(5);
         await sluice.kill();
-        await sluice.start();
+        sluice.spawn();
+        await sluice.listening(120_000);
       }
     };
     try {

@@ -24,6 +24,13 @@ export { loadConfig, type LoadedConfig, type LoadOptions } from './config/load.t
 export { ConfigError, type Problem } from './config/problems.ts';
 export type { SluiceConfig } from './config/config.ts';
 export type { SluiceConfigInput } from './config/schema.ts';
+export {
+  explain,
+  type ExplainRequest,
+  type Explanation,
+  type ExplainedRecord,
+  type ExplainedRoute,
+} from './explain.ts';
 export { catalogue, SluiceError, type ErrorCode } from './errors.ts';
 export type { Message, MessageProperties } from './message.ts';
 export type { ReloadReport } from './reload.ts';

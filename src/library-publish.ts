@@ -79,7 +79,7 @@ class LibraryAdmission extends Admission {
   }
 
   protected onForbidden(reason: Forbidden): void {
-    this.#reject(new SluiceError('PUBLISH_REFUSED', `${this.message.topic}: ${reason}`));
+    this.#reject(new SluiceError('PUBLISH_REFUSED', `${this.message.topic}: ${this.forbiddenDetail ?? reason}`));
   }
 
   protected onRefused(error: SluiceError): void {

@@ -85,7 +85,8 @@ interface Running {
   readonly http: HttpListener | undefined;
   readonly publisher: LibraryPublisher;
   readonly httpPublisher: HttpPublisher;
-  readonly mapper: Mapper;
+  /** Another one after a reload of the routes. */
+  mapper: Mapper;
   readonly authentication: Authentication;
 }
 
@@ -254,7 +255,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#closers.push(['forwarding', () => forwarder.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
     await forwarder.start();
 
-    const ingest = new Ingest({ commits, router: this.#routes.router });
+    const ingest = new Ingest({ commits, routes: this.#routes });
     const sessions = await openSessions(this.#sessionOptions(), (where, error) =>
       this.#report.fault('sessions.fault', error, { where }),
     );
@@ -299,6 +300,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const publisher = new LibraryPublisher(ingest, broker);
     this.#reloadables.push(
       this.#reloadableLog(),
+      this.#reloadableRoutes(),
       reloadableCertificates(listeners),
       this.#reloadableAuth(authentication, broker),
     );
@@ -383,6 +385,30 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     } catch (error) {
       this.#report.fault('listener.fault', error, { where: `revocation list of listener ${listener}` });
     }
+  }
+
+  /** What is buffered is mapped by the new ones, once what was mapped by the old ones for the same topic is in Kafka. */
+  #reloadableRoutes(): Reloadable {
+    return {
+      paths: ['routes'],
+      prepare: ({ routes }, changed) => {
+        const running = this.#running;
+        // Files that routes name are looked at, too: their content is not part of the configuration.
+        const readsFiles = routes.some(({ schema, fields }) => schema !== undefined || fields?.lookup !== undefined);
+        if (running === undefined || (!changed && !readsFiles)) return { apply() {} };
+        const next = compileRouteSet(routes, readRouteFile);
+        const settings = topicSettings(routes);
+        return {
+          apply: () => {
+            this.#routes = next;
+            this.#topicSettings = settings;
+            running.mapper = new Mapper(next);
+            running.forwarder.useMapper(running.mapper);
+            running.ingest.useRoutes(next);
+          },
+        };
+      },
+    };
   }
 
   #reloadableLog(): Reloadable {
@@ -665,6 +691,7 @@ function countersOf(running: Running, forward: ForwardStatus | undefined): Recor
     undecidedLogins: authentication.counters.unavailable,
     unrouted: ingest.counters.unrouted,
     forbidden: ingest.counters.forbidden,
+    rejected: ingest.counters.invalid,
     appends: sum('appends'),
     appended: sum('messages'),
     refused: sum('refused'),
@@ -687,7 +714,10 @@ function connectionsOf(running: Running | undefined): SluiceStatus['connections'
 
 /** Messages that were not acknowledged, by code or rule. */
 function refusalsOf({ commits, ingest }: Running): Record<string, number> {
-  const refused: Record<string, number> = { 'reserved-topic': ingest.counters.forbidden };
+  const refused: Record<string, number> = {
+    'reserved-topic': ingest.counters.forbidden,
+    'invalid-payload': ingest.counters.invalid,
+  };
   for (const { counters } of commits) {
     for (const [code, count] of Object.entries(counters.refusedBy)) refused[code] = (refused[code] ?? 0) + count;
   }

@@ -9,6 +9,7 @@ import { ConfigError, type Problem } from './problems.ts';
 import type { SluiceConfigInput } from './schema.ts';
 import { ConfigTree } from './tree.ts';
 import { validate } from './validate.ts';
+import { compileRoutes, unreachableRoutes } from '../routes/index.ts';
 import { maxFileBytes, readYaml, type YamlReading } from './yaml-source.ts';
 
 const maxInputDepth = 32;
@@ -98,6 +99,10 @@ function warningsOf(config: SluiceConfig): string[] {
   const { buffer, kafka, auth } = config;
   const open = listenersOf(config).filter(({ host, certified }) => !isLoopback(host) && !certified);
   return [
+    ...unreachableRoutes(compileRoutes(config.routes).routes).map(
+      ({ route, by }) =>
+        `routes[${route.index}] (${route.name}) is never reached: ${by.name} takes its topics and says stop`,
+    ),
     ...(buffer.store === 'memory' ? ['buffer.store: memory is not durable: a restart loses what it holds'] : []),
     ...(buffer.allowWeakDurability
       ? ['buffer.allowWeakDurability: a store that may lose acknowledged messages is not refused']

@@ -141,8 +141,12 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
     else this.lost(run.ownership, 'the log was replaced');
   }
 
-  /** Routes were reloaded. What is on its way goes on as it was mapped; order per key holds, for a key keeps its lane. */
+  /**
+   * Routes were reloaded. What is on its way goes on as it was mapped. A route may have another partition for the same key now:
+   * what the new ones make for a topic waits until what the old ones made for it is in Kafka.
+   */
   useMapper(mapper: RecordMapper): void {
+    this.lanes.drain();
     this.intake.mapper = mapper;
   }
 

@@ -115,6 +115,11 @@ export class Lanes implements TopicHost {
     this.#arm();
   }
 
+  /** What is pushed from now on waits, topic by topic, until what was pushed before is in Kafka. */
+  drain(): void {
+    for (const topic of this.#topics.values()) topic.drain();
+  }
+
   /** Some ownership is lost: its records go, except those on the wire. */
   dropLost(): void {
     for (const topic of this.#topics.values()) topic.dropLost();

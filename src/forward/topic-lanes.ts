@@ -106,6 +106,13 @@ export class TopicLanes implements Probe {
     this.drained();
   }
 
+  /** What comes from now on may go to other partitions: it waits until the lanes are empty. */
+  drain(): void {
+    if (this.#state !== 'ready' || this.lanes.every((lane) => lane?.empty ?? true)) return;
+    this.#state = 'draining';
+    this.#nextPartitions = this.#partitions;
+  }
+
   /** Called when a lane came to rest: applies a new number of partitions once no record is under the old one. */
   drained(): void {
     if (this.#state !== 'draining') return;

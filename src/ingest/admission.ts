@@ -31,7 +31,7 @@ export class Publisher {
 }
 
 /** Why a message will never be accepted. */
-export type Forbidden = 'reserved-topic';
+export type Forbidden = 'reserved-topic' | 'invalid-payload';
 
 /**
  * One message on its way in, and what becomes of it. The front (MQTT, HTTP, library) subclasses it to answer; exactly one
@@ -48,6 +48,8 @@ export abstract class Admission implements CommitWaiter {
   unrouted = false;
   /** Set by a step: answered in its turn. */
   forbidden: Forbidden | undefined;
+  /** What is wrong with it, in words, where more is known. */
+  forbiddenDetail: string | undefined;
 
   constructor(publisher: Publisher, message: Message, qos2PacketId?: number) {
     this.publisher = publisher;

@@ -5,7 +5,8 @@
 import { DuplicateWaiter, type CommitWaiter, type GroupCommit } from '../buffer/commit.ts';
 import { shardOf } from '../buffer/shard.ts';
 import { SluiceError } from '../errors.ts';
-import type { Router } from '../routes/router.ts';
+import type { RouteSet } from '../payload/index.ts';
+import { RejectingRoutes } from './rejecting-routes.ts';
 import { Publisher, type Admission } from './admission.ts';
 import { OnceKeys } from './once-keys.ts';
 
@@ -22,23 +23,33 @@ export interface IngestCounters {
   /** Messages that matched no route: ordinary MQTT. */
   unrouted: number;
   forbidden: number;
+  /** Messages that a route with `onInvalid: reject` could not use. */
+  invalid: number;
   qos2Duplicates: number;
 }
 
 export interface IngestOptions {
   readonly commits: readonly GroupCommit[];
-  readonly router: Router;
+  readonly routes: RouteSet;
 }
 
 export class Ingest {
   readonly #commits: readonly GroupCommit[];
-  readonly #router: Router;
+  #router: RouteSet['router'];
+  #rejecting: RejectingRoutes | undefined;
   readonly #onceKeys = new OnceKeys();
-  readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, qos2Duplicates: 0 };
+  readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, invalid: 0, qos2Duplicates: 0 };
 
   constructor(options: IngestOptions) {
     this.#commits = options.commits;
-    this.#router = options.router;
+    this.#router = options.routes.router;
+    this.#rejecting = RejectingRoutes.of(options.routes);
+  }
+
+  /** From the next message on. What was admitted by the old ones goes to Kafka by the new ones, or to the dead letters. */
+  useRoutes(routes: RouteSet): void {
+    this.#router = routes.router;
+    this.#rejecting = RejectingRoutes.of(routes);
   }
 
   /** The steps of admission, in order. The first that has a verdict ends it. */
@@ -47,7 +58,7 @@ export class Ingest {
     // throttle: rate limits per client have their place here
     (admission) => this.#once(admission),
     (admission) => this.#route(admission),
-    // validate: schemas of routes that reject have their place here
+    (admission) => this.#validate(admission),
     (admission) => this.#append(admission),
   ];
 
@@ -122,6 +133,18 @@ export class Ingest {
     const { clientId } = admission.publisher;
     this.#commit(admission.publisher).addQos2({ clientId, packetId: admission.qos2PacketId }, admission);
     return 'appended';
+  }
+
+  /** What a route that rejects could not use is refused before it is acknowledged. */
+  #validate(admission: Admission): Verdict {
+    const reason = this.#rejecting?.refusal(admission.message);
+    if (reason === undefined) return undefined;
+    this.counters.invalid++;
+    admission.forbidden = 'invalid-payload';
+    admission.forbiddenDetail = reason;
+    // A PUBREC with an error ends the handshake: the packet id is free again [MQTT-4.3.3].
+    if (admission.qos2PacketId !== undefined) admission.publisher.qos2.delete(admission.qos2PacketId);
+    return 'answer-in-turn';
   }
 
   #append(admission: Admission): Verdict {

@@ -143,6 +143,23 @@ export class RouteValue {
     return elements;
   }
 
+  /** Why no record, or not all, can be made of the message; undefined: all can. */
+  refusal(message: Message, match: TopicMatch, view: PayloadView): string | undefined {
+    const elements = this.elements(message, match, view);
+    if (isFault(elements)) return elements.reason;
+    for (const element of elements) {
+      const payload = element.json?.value;
+      const parts = [
+        match.topicFor(message, payload),
+        match.keyFor(message, payload),
+        match.partitionFor(message, payload),
+        match.timestampFor(message, payload),
+      ];
+      for (const part of parts) if (typeof part === 'object' && part !== null) return part.fault;
+    }
+    return undefined;
+  }
+
   /** The record's value. `id` names the message. */
   encode(element: Element, message: Message, match: TopicMatch, id: string, timeMs: number): EncodedValue | ValueFault {
     const { bytes, json, index } = element;

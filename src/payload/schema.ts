@@ -35,6 +35,8 @@ export function compileSchema(text: string): Schema | TextProblem {
     validate = new Ajv2020({
       strict: true,
       strictTypes: false,
+      strictTuples: false,
+      strictRequired: false,
       validateFormats: false,
       code: { regExp: linear },
     }).compile(schema);

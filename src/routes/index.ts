@@ -11,3 +11,4 @@ export { ClockCache } from './cache.ts';
 export * as headerNames from './header-names.ts';
 export { topicSettings } from './topic-settings.ts';
 export type { FindTopicSettings, TopicSettings } from './topic-settings.ts';
+export { unreachableRoutes } from './unreachable.ts';

@@ -69,6 +69,8 @@ export interface AedesClient extends EventEmitter {
   duplicates: Record<string, number>;
   sessionExpiryInterval: number;
   _cleanStart: boolean;
+  /** false: it wants no Reason String in acknowledgements [MQTT-3.1.2-29]. */
+  _requestProblemInformation?: boolean;
   /** Of a client that gave no id: the one that aedes has chosen. */
   _assignedClientId?: string;
   /** A DISCONNECT that discards the will has come. */

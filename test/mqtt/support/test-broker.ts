@@ -7,6 +7,7 @@ import { Ingest } from '../../../src/ingest/ingest.ts';
 import { createBroker, type MqttBroker, type MqttBrokerOptions } from '../../../src/mqtt/broker.ts';
 import type { LoginRefusal } from '../../../src/mqtt/events.ts';
 import { openSessions, type SessionOptions, type Sessions } from '../../../src/mqtt/sessions.ts';
+import type { RouteSet } from '../../../src/payload/index.ts';
 import type { Router } from '../../../src/routes/index.ts';
 import { ScriptedStore } from './scripted-store.ts';
 
@@ -18,6 +19,8 @@ export interface TestBrokerOptions {
   readonly willSweepMs?: number;
   readonly authenticator?: Authenticator;
   readonly limits?: Partial<MqttBrokerOptions['limits']>;
+  /** In place of topics under r/. */
+  readonly routes?: RouteSet;
 }
 
 /** A broker on a port of its own. Topics under r/ are routed. */
@@ -49,8 +52,9 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     },
     { frameCommitted() {}, logReplaced() {}, health() {} },
   );
-  const router = { match: (topic: string) => (topic.startsWith('r/') ? [{}] : []) } as unknown as Router;
-  const ingest = new Ingest({ commits: [commit], router });
+  const router = { routes: [], match: (topic: string) => (topic.startsWith('r/') ? [{}] : []) } as unknown as Router;
+  const routes = options.routes ?? { router, values: [] };
+  const ingest = new Ingest({ commits: [commit], routes });
   const faults: string[] = [];
   const refused: TestBroker['refused'] = [];
   const failed: TestBroker['failed'] = [];

@@ -24,6 +24,7 @@ import {
 import { authenticate } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
 import { packetProperties } from './inbound.ts';
+import { hearStrays } from './last-barrier.ts';
 import type { MqttEvents } from './events.ts';
 import { hearBroker, hearClient } from './patches/barrier.ts';
 import {
@@ -103,6 +104,8 @@ const TOPIC_ALIASES = 32;
 /** A CONNECT may hold a will and a token. It is what a client that nobody knows yet can make us hold. */
 const CONNECT_MAX_BYTES = 64 * 1024;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** After a fault that nobody caught: how long the packets under way may still take. Stores have time limits of their own. */
+const ANSWER_MAX_MS = 5_000;
 
 /** Takes the sessions over: they are closed with the broker, also where it does not come up. */
 export async function createBroker(options: MqttBrokerOptions): Promise<MqttBroker> {
@@ -123,6 +126,7 @@ class Broker implements MqttBroker {
   readonly #wills: Wills;
   readonly #connections = new Set<Connection>();
   readonly #subscriberBufferBytes: number;
+  readonly #deaf: () => void;
   #stopping = false;
   #closing: Promise<void> | undefined;
   readonly counters: MqttCounters = {
@@ -180,6 +184,7 @@ class Broker implements MqttBroker {
       deliveries: 0,
     };
     hearBroker(this.#aedes, this.#core.events.fault);
+    this.#deaf = hearStrays(this.#strayed);
     this.#wills = new Wills(this.#core, sessions.wills, {
       graceMs: options.willGraceMs ?? 30_000,
       sweepMs: willSweepMs,
@@ -269,6 +274,7 @@ class Broker implements MqttBroker {
     await this.disconnectAll(ReasonCode.serverShuttingDown);
     await withinTime(new Promise<void>((resolve) => this.#aedes.close(() => resolve())), CLOSE_TIMEOUT_MS);
     await this.#options.sessions.close();
+    this.#deaf();
   }
 
   clients(): { total: number; v31: number; v311: number; v5: number } {
@@ -352,6 +358,17 @@ class Broker implements MqttBroker {
     keepAliveWhileRead(connection);
     endAtExpiry(connection);
     if (this.#stopping) connection.end(ReasonCode.serverShuttingDown);
+  };
+
+  /** Something of ours has broken off: who still waits for it after a while would wait for ever, and is to come again. */
+  readonly #strayed = (error: unknown): void => {
+    this.#core.events.fault('broker', error);
+    const suspects = [...this.#connections].filter(({ client }) => client._parsingBatch > 0);
+    setTimeout(() => {
+      for (const connection of suspects) {
+        if (connection.client._parsingBatch > 0 && !connection.waitsForStore) connection.end(ReasonCode.serverBusy);
+      }
+    }, ANSWER_MAX_MS).unref();
   };
 
   #closed(connection: Connection): void {

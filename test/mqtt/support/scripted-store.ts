@@ -14,6 +14,9 @@ export class ScriptedStore {
   readonly log: Message[] = [];
   readonly qos2 = new Set<string>();
   appends = 0;
+  /** Keeps the log; a run of hours turns it off. */
+  keeps = true;
+  #head = 0;
   #mode: Mode = 'ok';
   #hanging: (() => void)[] = [];
 
@@ -26,6 +29,10 @@ export class ScriptedStore {
     this.#mode = mode;
     if (mode !== 'ok') return;
     for (const answer of this.#hanging.splice(0)) answer();
+  }
+
+  get head(): number {
+    return this.#head;
   }
 
   async append(request: AppendRequest): Promise<AppendOutcome> {
@@ -45,7 +52,7 @@ export class ScriptedStore {
 
   async reopen(shard: number): Promise<ShardState> {
     if (this.#mode === 'fail') throw new SluiceError('STORE_UNAVAILABLE', 'scripted');
-    return { shard, epochs: [{ logId: 'AAAAAAAAAAA', from: 1 }], head: this.log.length };
+    return { shard, epochs: [{ logId: 'AAAAAAAAAAA', from: 1 }], head: this.head };
   }
 
   payloads(topic?: string): string[] {
@@ -65,8 +72,9 @@ export class ScriptedStore {
     if (indexes.length > 0) return { kind: 'duplicate', indexes };
     for (const id of request.qos2Add) this.qos2.add(key(id));
     for (const id of request.qos2Remove) this.qos2.delete(key(id));
-    const base = this.log.length + 1;
-    if (request.frame !== undefined) this.log.push(...decodeFrame(request.frame).messages);
+    const base = this.#head + 1;
+    this.#head += request.count;
+    if (request.frame !== undefined && this.keeps) this.log.push(...decodeFrame(request.frame).messages);
     return { kind: 'committed', base: request.count === 0 ? 0 : base, bytes: 0 };
   }
 }

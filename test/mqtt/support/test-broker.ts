@@ -42,7 +42,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const store = options.store ?? new ScriptedStore();
   const commit = new GroupCommit(
     store.asStore(),
-    { shard: 0, epochs: [{ logId: 'AAAAAAAAAAA', from: 1 }], head: store.log.length },
+    { shard: 0, epochs: [{ logId: 'AAAAAAAAAAA', from: 1 }], head: store.head },
     {
       shard: 0,
       appendTimeoutMs: options.appendTimeoutMs ?? 10_000,

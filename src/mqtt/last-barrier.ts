@@ -6,6 +6,7 @@
  * That goes for aedes, its emitter, its persistence and src/mqtt alone. An exception that has passed through the buffer, or comes
  * from elsewhere, goes its usual way: what the buffer holds after it nobody knows, and the process has to end.
  */
+import type { EventEmitter } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 type Heard = (error: unknown) => void;
@@ -32,7 +33,7 @@ export function hearStrays(heard: Heard): () => void {
 function captured(error: Error): void {
   if (isOfMqtt(error)) for (const heard of listening) heard(error);
   else if (process.listenerCount('uncaughtException') === 0) throw error;
-  else process.emit('uncaughtException', error, 'uncaughtException');
+  else (process as EventEmitter).emit('uncaughtException', error, 'uncaughtException');
 }
 
 /** By the places that its stack names. */

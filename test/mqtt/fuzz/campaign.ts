@@ -92,8 +92,8 @@ async function round(
   outcome.cases = next;
   outcome.roundTrips = canary.roundTrips;
   outcome.slowestRoundTripMs = Math.round(canary.slowestSoFarMs);
-  if (faults.length > 0) return faults.join('\n');
   const report = await broker.report();
+  if (faults.length > 0) return [...faults, ...(report?.faults ?? [])].join('\n');
   if (report === undefined) return killer(options, first, next, broker.ended ?? '');
   outcome.rssBytes = report.rssBytes;
   if (report.faults.length > 0) return `cases ${first} to ${next}: faults of the broker: ${report.faults.join('; ')}`;

@@ -90,7 +90,7 @@ export function drawSession(random: Random, clientId: string): Session {
     const qos = random.int(3);
     const flags = (qos << 1) | (qos > 0 && some(0.2) ? 8 : 0) | (some(0.15) ? 1 : 0);
     let topic: string = random.pick(TOPICS);
-    let alias = EMPTY;
+    let alias: Buffer = EMPTY;
     if (version === 5 && some(0.3)) {
       const number = 1 + random.int(8);
       if (aliases.has(number) && some(0.5)) topic = '';
@@ -143,4 +143,4 @@ export function drawSession(random: Random, clientId: string): Session {
   return { version, packets };
 }
 
-const EMPTY = Buffer.alloc(0);
+const EMPTY: Buffer = Buffer.alloc(0);

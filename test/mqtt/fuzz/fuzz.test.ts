@@ -34,9 +34,10 @@ describe('the fuzzer', () => {
     }
     const small = await shrink(drawCase(random.seed, index), fails);
     expect(fails(small)).toBe(true);
-    // CONNECT and PUBLISH, with nothing in them that is not needed.
+    // CONNECT and PUBLISH.
     expect(small.packets.length, show(small)).toBeLessThanOrEqual(2);
-    expect(Buffer.concat(small.packets).length, show(small)).toBeLessThan(60);
+    // Fields that say their length stay as long as they say.
+    expect(Buffer.concat(small.packets).length, show(small)).toBeLessThan(1_000);
   });
 
   it.skipIf(process.env['FUZZ_LIVE'] === undefined)(

@@ -36,6 +36,7 @@ export class HotTail {
   /** Times a shard's tail was dropped because the bound was reached. */
   overflows = 0;
   readonly #shards = new Map<number, ShardTail>();
+  readonly #suspended = new Set<number>();
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -52,6 +53,7 @@ export class HotTail {
    * frame too: the reader is behind and reads the store, and what it reads there next would be dropped from here anyway.
    */
   add(shard: number, base: number, count: number, bytes: Buffer): void {
+    if (this.#suspended.has(shard)) return;
     const heldBytes = held(bytes);
     if (this.#bytes + heldBytes > this.maxBytes) {
       this.overflows++;
@@ -81,6 +83,17 @@ export class HotTail {
   has(shard: number): boolean {
     const tail = this.#shards.get(shard);
     return tail !== undefined && tail.first < tail.frames.length;
+  }
+
+  /** The reader of this shard has no room: until resume() nothing is kept for it, for an outage may last and memory is short. */
+  suspend(shard: number): void {
+    this.drop(shard);
+    this.#suspended.add(shard);
+  }
+
+  /** true: it was suspended, and what came since is only in the store. */
+  resume(shard: number): boolean {
+    return this.#suspended.delete(shard);
   }
 
   drop(shard: number): void {

@@ -137,15 +137,16 @@ export class ShardReader {
 
   #work(): void {
     this.#state = 'working';
+    if (!this.#full && this.#tail.resume(this.shard)) this.#behind = true;
     const turnEnds = this.#clock.now() + TURN_MS;
     while (this.#is('working') && !this.#paused) {
       const frame = this.#ahead[0] ?? this.#fromTail();
       if (frame === undefined) break;
-      if (this.#settler.windowBytes >= this.#host.windowBytes()) {
+      if (this.#full) {
         this.#state = 'waiting';
         this.#ahead[0] = frame;
         this.#host.flush();
-        this.#host.windowFull();
+        this.#windowFull();
         return;
       }
       this.#ahead.shift();
@@ -164,8 +165,17 @@ export class ShardReader {
     // A frame in the tail that is not the next one: what lies between is in the store.
     if (this.#tail.has(this.shard)) this.#behind = true;
     if (!this.#behind) return;
-    if (this.#settler.windowBytes >= this.#host.windowBytes()) this.#host.windowFull();
+    if (this.#full) this.#windowFull();
     else this.#read();
+  }
+
+  get #full(): boolean {
+    return this.#settler.windowBytes >= this.#host.windowBytes();
+  }
+
+  #windowFull(): void {
+    this.#tail.suspend(this.shard);
+    this.#host.windowFull();
   }
 
   #fromTail(): StoredFrame | undefined {

@@ -53,6 +53,20 @@ describe('HotTail', () => {
     expect(tail.bytes).toBe(0);
   });
 
+  it('keeps nothing for a reader without room, and says so when it has room again', () => {
+    const tail = new HotTail(100_000);
+    tail.add(0, 1, 1, frame(1_000));
+    tail.suspend(0);
+    tail.add(0, 2, 1, frame(1_000));
+    tail.add(1, 1, 1, frame(1_000));
+    expect(tail.has(0)).toBe(false);
+    expect(tail.bytes).toBe(1_000);
+    expect(tail.resume(0)).toBe(true);
+    expect(tail.resume(0)).toBe(false);
+    tail.add(0, 3, 1, frame(1_000));
+    expect(tail.take(0, 3)?.base).toBe(3);
+  });
+
   it('counts the memory that a frame keeps, not only its bytes', () => {
     const tail = new HotTail(100_000);
     tail.add(0, 1, 1, Buffer.alloc(4_096).subarray(0, 100));

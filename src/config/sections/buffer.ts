@@ -44,7 +44,7 @@ export const buffer = z
       },
     ),
     tailMaxBytes: size(
-      '64MB',
+      '32MB',
       'Memory for what was committed just now and not yet forwarded; beyond it the store is read.',
       {
         min: '1MB',

@@ -10,7 +10,7 @@ import { FAST_START, java, kafkaHome } from './kafka-libraries.mjs';
 import { formatStorage, serverProperties } from './kafka-properties.mjs';
 import { freePort } from './ports.mjs';
 
-const ADMIN_TIMEOUT_MS = 10_000;
+const ADMIN_TIMEOUT_MS = 30_000;
 const ADMIN_ATTEMPTS = 8;
 const CONNECT_TIMEOUT_MS = 500;
 const LEADERS_TIMEOUT_MS = 30_000;

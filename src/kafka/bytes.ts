@@ -21,6 +21,11 @@ export class ByteWriter {
     return this;
   }
 
+  int64(value: bigint): this {
+    this.#at = this.#room(8).writeBigInt64BE(value, this.#at);
+    return this;
+  }
+
   boolean(value: boolean): this {
     return this.int8(value ? 1 : 0);
   }
@@ -85,6 +90,13 @@ export class ByteReader {
     if (length < 0) return null;
     const start = this.skip(length);
     return this.#buffer.toString('utf8', start, start + length);
+  }
+
+  /** null bytes are empty ones. */
+  byteString(): Buffer {
+    const length = Math.max(0, this.int32());
+    const start = this.skip(length);
+    return this.#buffer.subarray(start, start + length);
   }
 
   /** A null array is an empty one. */

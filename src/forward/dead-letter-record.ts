@@ -51,7 +51,8 @@ export function writeDeadLetter(
   letter: DeadLetter,
   match: TopicMatch | undefined,
 ): MappedRecord {
-  const all = headersOf(message, sluiceId(at.logId, at.shard, at.offset), letter, match);
+  const id = message.properties?.replayOf ?? sluiceId(at.logId, at.shard, at.offset);
+  const all = headersOf(message, id, letter, match);
   const clientId = Buffer.from(message.clientId);
   const { key, payload, headers } =
     letter.maxBytes === undefined
@@ -85,7 +86,8 @@ function headersOf(message: Message, id: string, letter: DeadLetter, match: Topi
     [H.qos, String(message.qos)],
     [H.retain, String(message.retain)],
   ];
-  for (const [name, value] of propertyHeaders(message, match?.route ?? noRules)) headers.push([name, value, true]);
+  const properties = propertyHeaders(message, match?.route ?? noRules);
+  for (const [name, value] of properties) headers.push([name, value, true]);
   if (match !== undefined) {
     for (const header of match.route.headers) {
       const text = match.headerFor(header, message);
@@ -97,6 +99,9 @@ function headersOf(message: Message, id: string, letter: DeadLetter, match: Topi
   if (match !== undefined) headers.push([H.route, bounded(match.route.name, NAME_MAX_BYTES)]);
   if (message.dup) headers.push([H.dup, 'true']);
   if (message.origin === Origin.will) headers.push([H.will, 'true']);
+  // What putting it in again needs, and the headers above do not tell.
+  if (message.user !== '') headers.push([H.user, message.user, true]);
+  if (properties.length > 0) headers.push([H.properties, String(properties.length)]);
   headers.push([H.errorCode, bounded(letter.code, NAME_MAX_BYTES)]);
   headers.push([H.errorReason, bounded(letter.reason, REASON_MAX_BYTES)]);
   if (letter.route !== undefined) headers.push([H.errorRoute, bounded(letter.route, NAME_MAX_BYTES)]);

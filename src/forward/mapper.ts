@@ -11,7 +11,7 @@
  * Remembered per topic and not per topic and client: what that would save on top is less than what its look-ups and its
  * garbage cost as soon as there are many clients (measured).
  */
-import { encodedHeaderName, RecordWriter } from '../kafka/record.ts';
+import { encodedHeaderName, encodeHeader, RecordWriter } from '../kafka/record.ts';
 import type { Message } from '../message.ts';
 import { PayloadView, type RouteSet } from '../payload/index.ts';
 import { ClockCache, type Route, type RouteFault, type TopicMatch } from '../routes/index.ts';
@@ -94,7 +94,8 @@ export class Mapper {
     if (matches.length === 0) {
       return [{ code: 'NO_ROUTE', reason: 'no route matches its topic any more', route: undefined }];
     }
-    const id = this.#ids.block(logId, shard, offset);
+    const replayOf = message.properties?.replayOf;
+    const id = replayOf === undefined ? this.#ids.block(logId, shard, offset) : encodeHeader(H.id, replayOf);
     let missing: NoRecord[] | undefined;
     let view: PayloadView | undefined;
     for (let index = 0; index < matches.length; index++) {

@@ -20,6 +20,8 @@
  *
  * and in a dead letter after them (the route's headers and sluice-route only where the route still is):
  *
+ *     [sluice-user]                      user of the publisher
+ *     [sluice-properties]                how many headers behind mqtt-retain are the publisher's properties
  *     sluice-error-code, sluice-error-reason
  *     [sluice-error-route]               route that made the record
  *     [sluice-original-topic], [sluice-original-partition]    where it was to go
@@ -41,6 +43,8 @@ export const H = {
   id: 'sluice-id',
   index: 'sluice-index',
   route: 'sluice-route',
+  user: 'sluice-user',
+  properties: 'sluice-properties',
   errorCode: 'sluice-error-code',
   errorReason: 'sluice-error-reason',
   errorRoute: 'sluice-error-route',

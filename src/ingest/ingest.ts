@@ -2,9 +2,10 @@
  * Admission: the one function that every message passes, whether it comes over MQTT, as a will, over HTTP or from the
  * embedding program.
  */
-import { DuplicateWaiter, type CommitWaiter, type GroupCommit } from '../buffer/commit.ts';
+import { DuplicateWaiter, type CommitWaiter, type Cursor, type GroupCommit } from '../buffer/commit.ts';
 import { shardOf } from '../buffer/shard.ts';
 import { SluiceError } from '../errors.ts';
+import type { Message } from '../message.ts';
 import type { RouteSet } from '../payload/index.ts';
 import { RejectingRoutes } from './rejecting-routes.ts';
 import { Publisher, type Admission } from './admission.ts';
@@ -80,6 +81,19 @@ export class Ingest {
       if (verdict === 'answer-in-turn') this.#answerInTurn(admission);
       return;
     }
+  }
+
+  /**
+   * Puts a message in again that was a dead letter, with its cursor in the same commit. It is not asked for its rights: an
+   * operator has it put in.
+   */
+  replay(message: Message, cursor: Cursor, waiter: CommitWaiter): void {
+    this.#commitOf(shardOf(message.clientId, this.#commits.length)).append(message, waiter, undefined, cursor);
+  }
+
+  /** A message on this topic would have a route. */
+  routed(topic: string): boolean {
+    return this.#router.match(topic).length > 0;
   }
 
   /** PUBREL came: forgets the id durably, before PUBCOMP. */
@@ -172,8 +186,12 @@ export class Ingest {
   }
 
   #commit(publisher: Publisher): GroupCommit {
-    const commit = this.#commits[publisher.shard];
-    if (commit === undefined) throw new RangeError(`no shard ${publisher.shard}`);
+    return this.#commitOf(publisher.shard);
+  }
+
+  #commitOf(shard: number): GroupCommit {
+    const commit = this.#commits[shard];
+    if (commit === undefined) throw new RangeError(`no shard ${shard}`);
     return commit;
   }
 }

@@ -585,6 +585,7 @@ describe('a dead letter', () => {
       ['sluice-id', `${LOG}:3:42`],
       ['sluice-route', 'r'],
       ['mqtt-dup', 'true'],
+      ['sluice-properties', '3'],
       ['sluice-error-code', 'MESSAGE_TOO_LARGE'],
       ['sluice-error-reason', 'larger than the broker takes'],
       ['sluice-error-route', 'r'],

@@ -8,8 +8,10 @@ export {
   freePort,
   makeRunDirectory,
   startMosquitto,
+  startRegistry,
   type KafkaNode,
   type Mosquitto,
+  type Registry,
   type ServiceProcess,
 } from '../../scripts/services/index.mjs';
 

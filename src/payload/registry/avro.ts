@@ -17,6 +17,8 @@ type Convert = (value: unknown, path: string, depth: number) => unknown;
 /** Deeper than any schema of a device, shallower than the stack. */
 const DEPTH_MAX = 100;
 const INT_MAX = 2 ** 31;
+/** One below the last safe integer: avsc takes no more. */
+const LONG_MAX = Number.MAX_SAFE_INTEGER - 1;
 
 /** @throws Error where the schema is none */
 export function avroEncoder(schema: ResolvedSchema, options: EncoderOptions): SchemaEncoder {
@@ -31,8 +33,17 @@ export function avroEncoder(schema: ResolvedSchema, options: EncoderOptions): Sc
           checkBinary(type, payload);
           return Buffer.concat([prefix, payload]);
         }
-      : (payload: Buffer): Buffer => Buffer.concat([prefix, type.toBuffer(convert(parseJson(payload), '', 0))]);
+      : (payload: Buffer): Buffer => Buffer.concat([prefix, fromJson(type, convert, payload)]);
   return { schemaId: schema.id, version: schema.version, encode };
+}
+
+function fromJson(type: avro.Type, convert: Convert, payload: Buffer): Buffer {
+  const value = convert(parseJson(payload), '', 0);
+  try {
+    return type.toBuffer(value);
+  } catch (error) {
+    throw new PayloadFault(errorText(error));
+  }
 }
 
 export function parseJson(payload: Buffer): unknown {
@@ -201,7 +212,7 @@ function shallow(type: Inside): (value: unknown) => boolean {
       return (value) => Number.isInteger(value) && (value as number) >= -INT_MAX && (value as number) < INT_MAX;
     case 'long':
       // Beyond this JSON.parse has lost digits already: better refused than written wrong.
-      return Number.isSafeInteger;
+      return (value) => Number.isInteger(value) && Math.abs(value as number) <= LONG_MAX;
     case 'float':
     case 'double':
       return (value) => typeof value === 'number';

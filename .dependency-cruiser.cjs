@@ -26,7 +26,7 @@ const mayImport = {
   // On top: thin users of what sluice.ts puts together.
   http: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$', 'ingest/', 'observe/'],
   cli: [
-    '(index|sluice|status|errors|message|kafka-options|explain)\\.ts$',
+    '(index|sluice|status|errors|message|kafka-options|explain|dead-letters)\\.ts$',
     'config/',
     'routes/',
     'observe/',
@@ -129,7 +129,7 @@ module.exports = {
       name: 'only-the-root-puts-together',
       comment: 'Files directly in src other than the composition root import no station.',
       severity: 'error',
-      from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/(sluice|index|kafka-options|explain)\\.ts$' },
+      from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/(sluice|index|kafka-options|explain|dead-letters)\\.ts$' },
       to: {
         path: '^src/(mqtt|ingest|buffer|forward|kafka|http|downlink|auth)/',
         // The port of whoever publishes: an MQTT connection, HTTP, the embedding program.

@@ -1,6 +1,8 @@
 /** What is asked over HTTP and the admin socket, answered by what runs. */
 import type { SluiceConfig } from './config/config.ts';
 import { redact } from './config/describe.ts';
+import type { DeadLetterDesk } from './dead-letters.ts';
+import { SluiceError } from './errors.ts';
 import type { ApiPort, PageRequest } from './http/port.ts';
 import type { MqttBroker } from './mqtt/broker.ts';
 import type { RecentDeadLetter, SluiceStatus } from './status.ts';
@@ -9,6 +11,8 @@ export interface Asked {
   status(): Promise<SluiceStatus>;
   metrics(): Promise<string>;
   recentDeadLetters(): readonly RecentDeadLetter[];
+  /** undefined: it does not run yet, or no longer. */
+  deadLetters(): DeadLetterDesk | undefined;
   config(): SluiceConfig;
   /** undefined: it does not run yet, or no longer. */
   broker(): MqttBroker | undefined;
@@ -30,6 +34,11 @@ export function apiPort(asked: Asked): ApiPort {
       offline: await offlineSessions(asked.broker()),
     }),
     recentDeadLetters: () => asked.recentDeadLetters(),
+    replayDeadLetters: async (filter, dryRun) => {
+      const desk = asked.deadLetters();
+      if (desk === undefined) throw new SluiceError('NOT_RUNNING', 'sluice does not run yet, or no longer');
+      return desk.replay(filter, { dryRun });
+    },
     configuration: () => redact(asked.config()),
     disconnect: (clientId) => asked.broker()?.disconnect(clientId) ?? false,
   };

@@ -11,36 +11,15 @@ import { createHash } from 'node:crypto';
 import type { CommitWaiter } from './buffer/commit.ts';
 import { shardOf } from './buffer/shard.ts';
 import type { BufferStore } from './buffer/store.ts';
-import type { SluiceError } from './errors.ts';
+import { SluiceError } from './errors.ts';
+import type { DeadLetterFilter, ReplayCounts } from './status.ts';
 import { messageOf, readDeadLetter, type FoundDeadLetter } from './forward/dead-letter-reading.ts';
 import type { Ingest } from './ingest/ingest.ts';
-import { TopicReader, type PartitionRange } from './kafka/topic-reader.ts';
 import type { KafkaOptions } from './kafka/options.ts';
+import { KafkaFault } from './kafka/sink.ts';
+import { TopicReader, type PartitionRange } from './kafka/topic-reader.ts';
 
-/** All that is given must hold. */
-export interface DeadLetterFilter {
-  readonly code?: string | undefined;
-  readonly route?: string | undefined;
-  readonly clientId?: string | undefined;
-  /** MQTT topic, whole. */
-  readonly topic?: string | undefined;
-  readonly sluiceId?: string | undefined;
-  /** Arrival, milliseconds since the epoch: from, inclusive; to, exclusive. */
-  readonly from?: number | undefined;
-  readonly to?: number | undefined;
-}
-
-export interface ReplayCounts {
-  readonly found: number;
-  /** Put in again, durably. */
-  readonly replayed: number;
-  /** Put in by an earlier run of this replay. */
-  readonly before: number;
-  /** On no route now. */
-  readonly noRoute: number;
-  /** Cut when they were written. */
-  readonly incomplete: number;
-}
+export type { FoundDeadLetter } from './forward/dead-letter-reading.ts';
 
 export interface ReplayOptions {
   /** Counts what would be put in, and puts nothing in. */
@@ -59,6 +38,15 @@ interface DeskParts {
 /** Put in and not committed yet. */
 const IN_FLIGHT_MAX = 1_000;
 
+/** In the order of the topic, partition after partition. @throws SluiceError KAFKA_CLUSTER, KAFKA_TOPIC */
+export async function* listDeadLetters(
+  kafka: KafkaOptions,
+  topic: string,
+  filter: DeadLetterFilter = {},
+): AsyncGenerator<FoundDeadLetter> {
+  for await (const { letter } of found(kafka, topic, filter)) yield letter;
+}
+
 export class DeadLetterDesk {
   readonly #parts: DeskParts;
   #replaying: Promise<unknown> = Promise.resolve();
@@ -67,19 +55,11 @@ export class DeadLetterDesk {
     this.#parts = parts;
   }
 
-  /** In the order of the topic, partition after partition. @throws KafkaFault, also where there is no such topic */
-  async *list(filter: DeadLetterFilter = {}): AsyncGenerator<FoundDeadLetter> {
-    const reader = new TopicReader(this.#parts.kafka, this.#parts.topic);
-    try {
-      for (const range of await reader.ranges()) {
-        for await (const { letter } of lettersOf(reader, range, filter)) yield letter;
-      }
-    } finally {
-      reader.close();
-    }
+  list(filter: DeadLetterFilter = {}): AsyncGenerator<FoundDeadLetter> {
+    return listDeadLetters(this.#parts.kafka, this.#parts.topic, filter);
   }
 
-  /** One at a time. @throws SluiceError of the buffer, KafkaFault: run it again, it goes on where it was cut */
+  /** One at a time. @throws SluiceError of the buffer or of Kafka: run it again, it goes on where it was cut */
   replay(filter: DeadLetterFilter, options: ReplayOptions = {}): Promise<ReplayCounts> {
     const turn = this.#replaying.catch(() => undefined).then(() => this.#replay(filter, options));
     this.#replaying = turn;
@@ -94,34 +74,23 @@ export class DeadLetterDesk {
       Array.from({ length: store.shards }, async (_, shard) => (await store.stats(shard)).cursors),
     );
     const flight = new Flight();
-    const reader = new TopicReader(kafka, topic);
-    try {
-      for (const range of await reader.ranges()) {
-        const cursor = `${name}:${range.partition}`;
-        for await (const { letter, record } of lettersOf(reader, range, filter)) {
-          counts.found++;
-          const shard = shardOf(letter.clientId, store.shards);
-          if (letter.incomplete !== undefined) counts.incomplete++;
-          else if (letter.offset <= Number(cursors[shard]?.[cursor] ?? -1)) counts.before++;
-          else if (!ingest.routed(letter.mqttTopic)) counts.noRoute++;
-          else if (dryRun) counts.replayed++;
-          else {
-            await flight.room();
-            const value = String(letter.offset);
-            ingest.replay(
-              messageOf(letter, record),
-              { name: cursor, value },
-              flight.waiter(() => counts.replayed++),
-            );
-          }
-          onProgress?.(counts);
-        }
+    for await (const { letter, record } of found(kafka, topic, filter)) {
+      counts.found++;
+      const cursor = { name: `${name}:${letter.partition}`, value: String(letter.offset) };
+      const done = cursors[shardOf(letter.clientId, store.shards)]?.[cursor.name] ?? -1;
+      if (letter.incomplete !== undefined) counts.incomplete++;
+      else if (letter.offset <= Number(done)) counts.before++;
+      else if (!ingest.routed(letter.mqttTopic)) counts.noRoute++;
+      else if (dryRun) counts.replayed++;
+      else {
+        await flight.room();
+        const waiter = flight.waiter(() => counts.replayed++);
+        ingest.replay(messageOf(letter, record), cursor, waiter);
       }
-      await flight.landed();
-      return { ...counts };
-    } finally {
-      reader.close();
+      onProgress?.(counts);
     }
+    await flight.landed();
+    return { ...counts };
   }
 }
 
@@ -166,12 +135,33 @@ class Flight {
   }
 }
 
-async function* lettersOf(reader: TopicReader, range: PartitionRange, filter: DeadLetterFilter) {
-  for await (const records of reader.read(range)) {
-    for (const record of records) {
-      const letter = readDeadLetter(range.partition, record);
-      if (letter !== undefined && matches(letter, filter)) yield { letter, record };
+async function* found(kafka: KafkaOptions, topic: string, filter: DeadLetterFilter) {
+  const reader = new TopicReader(kafka, topic);
+  try {
+    for (const range of await rangesOf(reader)) {
+      for await (const records of reader.read(range)) {
+        for (const record of records) {
+          const letter = readDeadLetter(range.partition, record);
+          if (letter !== undefined && matches(letter, filter)) yield { letter, record };
+        }
+      }
     }
+  } catch (error) {
+    if (!(error instanceof KafkaFault)) throw error;
+    const code = error.scope === 'cluster' ? 'KAFKA_CLUSTER' : 'KAFKA_TOPIC';
+    throw new SluiceError(code, `the dead letters cannot be read: ${error.message}`, { cause: error });
+  } finally {
+    reader.close();
+  }
+}
+
+/** Without its topic there never was a dead letter. */
+async function rangesOf(reader: TopicReader): Promise<PartitionRange[]> {
+  try {
+    return await reader.ranges();
+  } catch (error) {
+    if (error instanceof KafkaFault && error.reason === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+    throw error;
   }
 }
 

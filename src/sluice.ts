@@ -13,6 +13,7 @@ import type { BufferStore, ShardStats, StoreOpening } from './buffer/store.ts';
 import { HotTail } from './buffer/tail.ts';
 import { sourceText, type SluiceConfig } from './config/config.ts';
 import { readRouteFile } from './config/route-files.ts';
+import { DeadLetterDesk } from './dead-letters.ts';
 import { errorText, SluiceError } from './errors.ts';
 import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
 import { Mapper } from './forward/mapper.ts';
@@ -85,6 +86,7 @@ interface Running {
   readonly http: HttpListener | undefined;
   readonly publisher: LibraryPublisher;
   readonly httpPublisher: HttpPublisher;
+  readonly deadLetters: DeadLetterDesk;
   /** Another one after a reload of the routes. */
   mapper: Mapper;
   readonly authentication: Authentication;
@@ -220,6 +222,12 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     return this.#metrics.render();
   }
 
+  /** The dead letters in Kafka: to be listed, and to be put in again. @throws SluiceError NOT_RUNNING */
+  get deadLetters(): DeadLetterDesk {
+    if (this.#running === undefined) throw new SluiceError('NOT_RUNNING', `sluice is ${this.#state}`);
+    return this.#running.deadLetters;
+  }
+
   async #open(): Promise<Running> {
     const { config } = this;
     const { buffer, limits } = config;
@@ -307,6 +315,12 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const httpPublisher = new HttpPublisher(ingest, broker, (error) => this.#report.fault('http.fault', error));
     const http = config.listeners.http && (await HttpListener.open(await app(), config.listeners.http));
     if (http !== undefined) this.#closers.push(['the HTTP listener', () => http.close()]);
+    const deadLetters = new DeadLetterDesk({
+      kafka: kafkaOptions(config.kafka),
+      topic: config.deadLetter.topic,
+      store,
+      ingest,
+    });
     return {
       store,
       opening,
@@ -320,6 +334,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       httpPublisher,
       mapper,
       authentication,
+      deadLetters,
     };
   }
 
@@ -333,6 +348,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         status: () => this.status(),
         metrics: () => this.metrics(),
         recentDeadLetters: () => this.#report.recentDeadLetters(),
+        deadLetters: () => this.#running?.deadLetters,
         config: () => this.config,
         broker: () => this.#running?.broker,
         publish: (user, messages) => this.#runningOrThrow().httpPublisher.publish(user, messages),

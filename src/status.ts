@@ -136,3 +136,28 @@ export interface SluiceStatus {
   readonly counters: Readonly<Record<string, number>>;
   readonly totals: TotalsStatus;
 }
+
+/** All that is given must hold. */
+export interface DeadLetterFilter {
+  readonly code?: string | undefined;
+  readonly route?: string | undefined;
+  readonly clientId?: string | undefined;
+  /** MQTT topic, whole. */
+  readonly topic?: string | undefined;
+  readonly sluiceId?: string | undefined;
+  /** Arrival, milliseconds since the epoch: from, inclusive; to, exclusive. */
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
+export interface ReplayCounts {
+  readonly found: number;
+  /** Put in again, durably. */
+  readonly replayed: number;
+  /** Put in by an earlier run of this replay. */
+  readonly before: number;
+  /** On no route now. */
+  readonly noRoute: number;
+  /** Cut when they were written. */
+  readonly incomplete: number;
+}

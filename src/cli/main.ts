@@ -12,6 +12,7 @@ import { routesCommand } from './routes.ts';
 import { passwdCommand } from './passwd.ts';
 import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
+import { dlqCommand } from './dlq.ts';
 import { printError } from './terminal.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -40,6 +41,7 @@ for (const command of [
   statusCommand(),
   clientsCommand(),
   routesCommand(),
+  dlqCommand(),
   configCommand(),
   certsCommand(),
   passwdCommand(),

@@ -15,7 +15,7 @@ import type { TopicMatch } from '../routes/index.ts';
 import type { MappedRecord } from './mapping.ts';
 import { noRules, propertyHeaders, type HeaderValue } from './property-headers.ts';
 import { H } from './record-headers.ts';
-import { sluiceId } from './sluice-id.ts';
+import { nameOf } from './sluice-id.ts';
 
 export interface DeadLetter {
   /** Kafka topic of the dead letters. */
@@ -51,8 +51,7 @@ export function writeDeadLetter(
   letter: DeadLetter,
   match: TopicMatch | undefined,
 ): MappedRecord {
-  const id = message.properties?.replayOf ?? sluiceId(at.logId, at.shard, at.offset);
-  const all = headersOf(message, id, letter, match);
+  const all = headersOf(message, nameOf(message, at), letter, match);
   const clientId = Buffer.from(message.clientId);
   const { key, payload, headers } =
     letter.maxBytes === undefined

@@ -10,7 +10,7 @@ import type { MappedRecord, MappingFault, NoRecord, Rule, Ruled } from './mappin
 import { PropertyWriter } from './property-headers.ts';
 import { H } from './record-headers.ts';
 import { deliveryBlock, tailBlock, tailBlocks, type TailBlocks } from './record-plan.ts';
-import { sluiceId } from './sluice-id.ts';
+import { nameOf } from './sluice-id.ts';
 
 /** Where a message stands in the log. */
 export interface Place {
@@ -86,12 +86,7 @@ export class ShapedRecords {
     return ageMs > Math.min(expireMs, ownMs);
   }
 
-  #decide(
-    match: TopicMatch,
-    message: Message,
-    element: Element,
-    { logId, shard, offset }: Place,
-  ): Decided | RouteFault | ValueFault {
+  #decide(match: TopicMatch, message: Message, element: Element, place: Place): Decided | RouteFault | ValueFault {
     const payload = element.json?.value;
     const topic = match.topicFor(message, payload);
     if (typeof topic !== 'string') return topic;
@@ -102,7 +97,7 @@ export class ShapedRecords {
     const timeMs = match.timestampFor(message, payload);
     if (typeof timeMs === 'object') return timeMs;
     const value = this.#routes.values[match.route.index]!;
-    const encoded = value.encode(element, message, match, sluiceId(logId, shard, offset), timeMs);
+    const encoded = value.encode(element, message, match, nameOf(message, place), timeMs);
     return isFault(encoded) ? encoded : { topic, key, partition, timeMs, ...encoded };
   }
 
@@ -125,7 +120,7 @@ export class ShapedRecords {
       if (text !== undefined) writer.header(header.name, text);
     }
     for (const [name, text] of headers) if (!isSetBy(route, name)) writer.header(name, text);
-    writer.encodedHeaders(encodeHeader(H.id, sluiceId(place.logId, place.shard, place.offset)), 1);
+    writer.encodedHeaders(encodeHeader(H.id, nameOf(message, place)), 1);
     if (index !== undefined) writer.namedHeader(indexName, String(index));
     const tail = tailBlock((this.#tails[route.index] ??= tailBlocks(route.name)), message);
     writer.encodedHeaders(tail.bytes, tail.count);

@@ -2,6 +2,7 @@
  * `sluice-id` = `<logId>:<shard>:<offset>`, as an encoded header. Everything but the digits of the offset is written once
  * per log; there is one block per number of digits, so that a message costs its digits and no allocation.
  */
+import type { Message } from '../message.ts';
 import { encodeHeader } from '../kafka/record.ts';
 import { H } from './record-headers.ts';
 
@@ -42,6 +43,14 @@ export class SluiceIdWriter {
     }
     return block;
   }
+}
+
+/** The name of a message: that of its place, or the one it has always had where it was a dead letter. */
+export function nameOf(
+  message: Message,
+  { logId, shard, offset }: { readonly logId: string; readonly shard: number; readonly offset: number },
+): string {
+  return message.properties?.replayOf ?? sluiceId(logId, shard, offset);
 }
 
 function digitsOf(offset: number): number {

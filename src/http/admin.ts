@@ -75,6 +75,8 @@ export class AdminSocket {
 
 export interface AdminRequest {
   readonly method?: 'GET' | 'POST';
+  /** Sent as JSON. */
+  readonly body?: unknown;
   readonly timeoutMs?: number;
 }
 
@@ -84,10 +86,11 @@ export interface AdminRequest {
  */
 export async function askAdmin(dataDirectory: string, path: string, options: AdminRequest = {}): Promise<unknown> {
   const socketPath = adminSocketPath(dataDirectory);
-  const { method = 'GET', timeoutMs = 5_000 } = options;
+  const { method = 'GET', timeoutMs = 5_000, body: asked } = options;
+  const headers = asked === undefined ? {} : { 'content-type': 'application/json' };
   try {
     return await new Promise<unknown>((done, failed) => {
-      const asking = request({ socketPath, method, path, timeout: timeoutMs }, (response) => {
+      const asking = request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (part: string) => {
@@ -102,7 +105,7 @@ export async function askAdmin(dataDirectory: string, path: string, options: Adm
       });
       asking.on('timeout', () => asking.destroy(new Error(`no answer within ${timeoutMs} ms`)));
       asking.on('error', failed);
-      asking.end();
+      asking.end(asked === undefined ? undefined : JSON.stringify(asked));
     });
   } catch (error) {
     throw new SluiceError('ADMIN_UNREACHABLE', `no sluice answers on ${socketPath}: ${errorText(error)}`, {

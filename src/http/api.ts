@@ -1,5 +1,6 @@
 /** /api/v1: what the command line and the dashboard show, and the few things they change. */
 import type { FastifyInstance } from 'fastify';
+import type { DeadLetterFilter } from '../status.ts';
 import type { ApiPort, PageRequest } from './port.ts';
 
 const PAGE_MAX = 1_000;
@@ -27,6 +28,23 @@ const anError = {
       type: 'object',
       properties: { code: { type: 'string' }, message: { type: 'string' }, hint: { type: 'string' } },
     },
+  },
+};
+
+const text = { type: 'string', maxLength: 65_535 };
+const time = { type: 'number', description: 'Arrival, milliseconds since the epoch' };
+const replayRequest = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    code: text,
+    route: text,
+    clientId: text,
+    topic: { ...text, description: 'MQTT topic, whole' },
+    sluiceId: text,
+    from: { ...time, description: `${time.description}, inclusive` },
+    to: { ...time, description: `${time.description}, exclusive` },
+    dryRun: { type: 'boolean', default: false },
   },
 };
 
@@ -78,6 +96,23 @@ export function apiRoutes(app: FastifyInstance, port: ApiPort): void {
       const { clientId } = request.params;
       if (port.disconnect(clientId)) return reply.send({ disconnected: clientId });
       return reply.code(404).send({ error: { code: 'NOT_FOUND', message: `no client ${clientId} is connected` } });
+    },
+  );
+
+  app.post<{ Body: DeadLetterFilter & { dryRun?: boolean } }>(
+    '/api/v1/dead-letters/replay',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags: ['actions'],
+        summary: 'Put dead letters in again through the routes of now; run again after a cut, it goes on where it was',
+        body: replayRequest,
+        response: { 200: anObject },
+      },
+    },
+    async (request, reply) => {
+      const { dryRun = false, ...filter } = request.body;
+      return reply.send(await port.replayDeadLetters(filter, dryRun));
     },
   );
 

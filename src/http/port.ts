@@ -1,7 +1,7 @@
 /** What the HTTP side needs of the sluice it stands on: sluice.ts provides it, tests stand in for it. */
 import type { SluiceError } from '../errors.ts';
 import type { MessageProperties } from '../message.ts';
-import type { RecentDeadLetter, SluiceStatus } from '../status.ts';
+import type { DeadLetterFilter, RecentDeadLetter, ReplayCounts, SluiceStatus } from '../status.ts';
 
 export type Role = 'viewer' | 'operator';
 
@@ -77,6 +77,8 @@ export interface ApiPort {
   subscriptions(request: PageRequest): Page<SubscriptionStatus>;
   sessions(): Promise<SessionsStatus>;
   recentDeadLetters(): readonly RecentDeadLetter[];
+  /** Puts dead letters in again (a dry run: counts them). @throws SluiceError NOT_RUNNING, or why it was cut */
+  replayDeadLetters(filter: DeadLetterFilter, dryRun: boolean): Promise<ReplayCounts>;
   /** Without secrets. */
   configuration(): unknown;
   /** Ends the connections of a client id; false: it has none. */

@@ -6,7 +6,7 @@ import type { DeadLetter } from '../../src/forward/dead-letter-record.ts';
 import { Mapper } from '../../src/forward/mapper.ts';
 import type { MappedRecord } from '../../src/forward/mapping.ts';
 import { Origin, type Message, type MessageProperties } from '../../src/message.ts';
-import { compileRoutes } from '../../src/routes/index.ts';
+import { compileRouteSet } from '../../src/payload/index.ts';
 import { randomFrom, type Random } from '../support/random.ts';
 import { decodeRecord } from './record-decoder.ts';
 
@@ -22,7 +22,7 @@ const letter: DeadLetter = {
 };
 
 const mapper = new Mapper(
-  compileRoutes([
+  compileRouteSet([
     {
       name: 'r',
       from: 'devices/#',

@@ -7,7 +7,7 @@ const mayImport = {
   routes: ['errors\\.ts$', 'message\\.ts$'],
   payload: ['errors\\.ts$', 'message\\.ts$', 'routes/'],
   observe: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$'],
-  config: ['errors\\.ts$', 'routes/', 'payload/'],
+  config: ['errors\\.ts$', 'routes/', 'payload/', 'auth/access/'],
   // The stations of a message. They meet in sluice.ts, except through the ports that are named here.
   mqtt: ['errors\\.ts$', 'message\\.ts$', 'ingest/admission\\.ts$', 'auth/identity\\.ts$'],
   auth: ['errors\\.ts$', 'message\\.ts$'],

@@ -36,6 +36,8 @@ export const catalogue = {
   KAFKA_TOPIC:
     'Kafka cannot take records for one topic now (unknown, unauthorized, no leader). Its records wait in the buffer.',
   KAFKA_CLUSTER: 'Kafka cannot be reached. Messages are safe in the buffer; delivery resumes by itself.',
+  RATE_EXCEEDED:
+    'A client published faster than limits.messagesPerSecond or bytesPerSecond allow, and limits.overRate is disconnect. It was disconnected and resends.',
   PUBLISH_REFUSED:
     "The message will never be accepted: its topic is not a topic name, or the broker's own. Publish to another topic.",
   TOO_MANY_REQUESTS:

@@ -6,6 +6,7 @@ import type { CommitEvents } from './buffer/commit.ts';
 import type { StoreEvents } from './buffer/store.ts';
 import { errorText, type SluiceError } from './errors.ts';
 import type { DeadLetterInfo, ForwardEvents } from './forward/events.ts';
+import type { Denial } from './mqtt/access.ts';
 import type { LoginRefusal } from './mqtt/events.ts';
 import { LogSampler, type Logger } from './observe/log.ts';
 import type { DeadLetterStatus, RecentDeadLetter } from './status.ts';
@@ -247,6 +248,16 @@ export class Report implements Heard {
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? {} : { suppressed };
     this.#log.info({ event: 'login.refused', ...refusal, ...more }, `may not connect: ${reason}`);
+  }
+
+  /** A client that goes on with what it may not do is one line and a count per rule. */
+  denied(denial: Denial): void {
+    const { clientId, action, topic, rule } = denial;
+    const suppressed = this.#sampler.take(`denied ${action} ${rule} ${clientId}`);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? {} : { suppressed };
+    const message = `${clientId} may not ${action === 'will' ? 'have a will' : action} ${topic}: ${rule}`;
+    this.#log.info({ event: 'access.denied', ...denial, ...more }, message);
   }
 
   /** A fault that comes again and again is one line and a count. */

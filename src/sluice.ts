@@ -5,6 +5,7 @@ import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AccessControl } from './auth/access/control.ts';
 import { Authentication } from './auth/authentication.ts';
 import { certificateKey, revokedCertificates } from './auth/x509-fields.ts';
 import { GroupCommit } from './buffer/commit.ts';
@@ -25,6 +26,7 @@ import { Tokens } from './http/tokens.ts';
 import { HttpPublisher } from './http-publish.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { kafkaOptions } from './kafka-options.ts';
+import { listenerLimits, mqttLimits, publishLimits, rateLimits, reloadableAccess, reloadableLimits } from './limits.ts';
 import { createKafkaSink } from './kafka/adapter.ts';
 import { inspectTopics } from './kafka/durability.ts';
 import type { KafkaSink } from './kafka/sink.ts';
@@ -263,7 +265,13 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#closers.push(['forwarding', () => forwarder.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
     await forwarder.start();
 
-    const ingest = new Ingest({ commits, routes: this.#routes });
+    const ingest = new Ingest({
+      commits,
+      routes: this.#routes,
+      limits: publishLimits(limits),
+      rates: rateLimits(limits),
+    });
+    const access = new AccessControl(config.acl);
     const sessions = await openSessions(this.#sessionOptions(), (where, error) =>
       this.#report.fault('sessions.fault', error, { where }),
     );
@@ -283,22 +291,27 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       ingest,
       sessions,
       authenticator: authentication,
-      limits: { maxPacketSizeBytes: limits.maxPacketSizeBytes, connectTimeoutMs: limits.connectTimeoutMs },
+      access: (clientId, identity) => access.of(clientId, identity),
+      limits: mqttLimits(limits),
       events: {
         fault: (where, error) => this.#report.fault('mqtt.fault', error, { where }),
         connectionRefused: (clientId, error) =>
           this.#report.fault('connection.refused', error, { clientId, code: error.code }),
         connectionFailed: (clientId, remoteAddress, error) =>
           this.#report.connectionFailed(clientId, remoteAddress, error),
+        denied: (denial) => this.#report.denied(denial),
         loginRefused: (refusal) => this.#report.loginRefused(refusal),
         willForbidden: (clientId, topic) =>
-          this.#report.fault('will.forbidden', new Error('a will on a topic of the broker'), { clientId, topic }),
+          this.#report.fault('will.forbidden', new Error('the will may not be published any more'), {
+            clientId,
+            topic,
+          }),
       },
     }));
     this.#closers.push(['the broker', () => broker.close()]);
 
     const listeners = await startListeners(config.listeners, (stream, info) => broker.handle(stream, info), {
-      limits,
+      limits: listenerLimits(limits),
       fault: (where, error) => this.#report.fault('listener.fault', error, { where }),
       clientFault: (where, remoteAddress, error) => this.#report.connectionFailed(where, remoteAddress, error),
       revoked: (listener, lists) => this.#endRevoked(broker, listener, lists),
@@ -311,6 +324,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       this.#reloadableRoutes(),
       reloadableCertificates(listeners),
       this.#reloadableAuth(authentication, broker),
+      reloadableAccess(access, broker),
+      reloadableLimits(ingest, broker, listeners),
     );
     const httpPublisher = new HttpPublisher(ingest, broker, (error) => this.#report.fault('http.fault', error));
     const http = config.listeners.http && (await HttpListener.open(await app(), config.listeners.http));

@@ -1,5 +1,6 @@
 /** The one schema of sluice.yaml: it yields the defaults, the types, the reference and the JSON Schema. */
 import { z } from 'zod';
+import { acl } from './sections/acl.ts';
 import { auth } from './sections/auth.ts';
 import { buffer } from './sections/buffer.ts';
 import { kafka } from './sections/kafka.ts';
@@ -14,6 +15,7 @@ export const schema = z.strictObject({
   routes,
   deadLetter,
   auth,
+  acl,
   limits,
   forward,
   log,

@@ -1,7 +1,7 @@
 /** Parts of the configuration that are designed and not built: refused by name, never accepted and ignored. */
 import type { Path } from './shape.ts';
 
-const keys: ReadonlySet<string> = new Set(['acl', 'downlinks', 'limits.messagesPerSecond']);
+const keys: ReadonlySet<string> = new Set(['downlinks']);
 
 const values: Readonly<Record<string, readonly string[]>> = {
   'routes.*.value': ['avro', 'protobuf'],

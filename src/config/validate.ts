@@ -5,6 +5,7 @@
  * its default stands in, and the rest is checked again, until nothing is left. What rests on a value that was taken out is
  * not reported.
  */
+import { checkAcl } from './acl-checks.ts';
 import { resolve, type SluiceConfig } from './config.ts';
 import { findingsOf } from './issues.ts';
 import { checkListeners } from './listener-checks.ts';
@@ -37,6 +38,7 @@ export function validate(tree: ConfigTree, file: string | undefined, known: read
         ...checkListeners(config, isAbout),
         ...checkPaths(config, isAbout),
         ...checkRoutes(config.routes, isAbout),
+        ...checkAcl(config.acl, isAbout),
         ...(isAbout(['deadLetter', 'topic']) ? [] : checkDeadLetter(config.deadLetter.topic)),
       ];
       return { config, problems: [...problems, ...findings.map((finding) => tree.problem(finding))] };
@@ -62,12 +64,12 @@ function takeOut(tree: ConfigTree, found: readonly Finding[], wrong: Path[]): vo
   }
 }
 
-/** A route that is wrong makes room for one that is right, so that the others keep their numbers. */
+/** A route or rule that is wrong makes room for one that is right, so that the others keep their numbers. */
 function standIn(item: Path): unknown {
   const [section, index] = item;
-  return section === 'routes' && item.length === 2
-    ? { name: `(stand-in ${index})`, from: '#', to: 'stand-in' }
-    : undefined;
+  if (item.length !== 2) return undefined;
+  if (section === 'routes') return { name: `(stand-in ${index})`, from: '#', to: 'stand-in' };
+  return section === 'acl' ? { effect: 'deny', publish: ['#'] } : undefined;
 }
 
 function isPrefix(prefix: Path, path: Path): boolean {

@@ -1,7 +1,13 @@
 import type { CommitWaiter } from '../buffer/commit.ts';
 import { anonymous, type Identity } from '../auth/identity.ts';
 import type { SluiceError } from '../errors.ts';
+import type { Access } from '../auth/access/access.ts';
 import type { Message } from '../message.ts';
+import type { Forbidden } from './permission.ts';
+import type { Throttle } from './throttle.ts';
+
+export type { Access } from '../auth/access/access.ts';
+export type { Forbidden } from './permission.ts';
 
 /**
  * One who publishes: an MQTT connection, an HTTP caller, the embedding program. Kept as long as its connection, since the
@@ -13,6 +19,10 @@ export class Publisher {
   readonly shard: number;
   /** What is proven about it; of a connection. */
   identity: Identity = anonymous;
+  /** What it may publish; undefined: everything that is not the broker's own. */
+  access: Access | undefined;
+  /** How fast it may publish; undefined: as it likes. */
+  throttle: Throttle | undefined;
   /** Admissions that are not answered yet. */
   pending = 0;
   /** Something of it was refused: nothing that follows on this connection may enter the log ahead of its resend. */
@@ -29,9 +39,6 @@ export class Publisher {
     this.qos2ClearFirst = cleanStart;
   }
 }
-
-/** Why a message will never be accepted. */
-export type Forbidden = 'reserved-topic' | 'invalid-payload';
 
 /**
  * One message on its way in, and what becomes of it. The front (MQTT, HTTP, library) subclasses it to answer; exactly one

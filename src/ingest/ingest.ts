@@ -8,11 +8,13 @@ import { SluiceError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import type { RouteSet } from '../payload/index.ts';
 import { RejectingRoutes } from './rejecting-routes.ts';
-import { Publisher, type Admission } from './admission.ts';
 import { OnceKeys } from './once-keys.ts';
+import { Publisher, type Access, type Admission } from './admission.ts';
+import { Throttles, type RateLimits } from './throttle.ts';
+import { noPublishLimits, publishFault, type Forbidden, type Publication, type PublishLimits } from './permission.ts';
 
 /** What a step says: undefined = go on with the next one. */
-type Verdict = 'appended' | 'answer-in-turn' | 'refused' | undefined;
+type Verdict = 'appended' | 'answer-in-turn' | 'refused' | 'waiting' | undefined;
 
 /**
  * QoS 2 publishes of one connection that wait for their PUBREL. MQTT 3.1.1 knows no Receive Maximum, so the packet id space would be the
@@ -27,11 +29,15 @@ export interface IngestCounters {
   /** Messages that a route with `onInvalid: reject` could not use. */
   invalid: number;
   qos2Duplicates: number;
+  /** Messages that came faster than their client may publish. */
+  throttled: number;
 }
 
 export interface IngestOptions {
   readonly commits: readonly GroupCommit[];
   readonly routes: RouteSet;
+  readonly limits?: PublishLimits;
+  readonly rates?: RateLimits;
 }
 
 export class Ingest {
@@ -39,12 +45,16 @@ export class Ingest {
   #router: RouteSet['router'];
   #rejecting: RejectingRoutes | undefined;
   readonly #onceKeys = new OnceKeys();
-  readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, invalid: 0, qos2Duplicates: 0 };
+  #limits: PublishLimits;
+  readonly #throttles: Throttles;
+  readonly counters: IngestCounters = { unrouted: 0, forbidden: 0, invalid: 0, qos2Duplicates: 0, throttled: 0 };
 
   constructor(options: IngestOptions) {
     this.#commits = options.commits;
     this.#router = options.routes.router;
     this.#rejecting = RejectingRoutes.of(options.routes);
+    this.#limits = options.limits ?? noPublishLimits;
+    this.#throttles = new Throttles(options.rates ?? { messagesPerSecond: 0, bytesPerSecond: 0, overRate: 'slow' });
   }
 
   /** From the next message on. What was admitted by the old ones goes to Kafka by the new ones, or to the dead letters. */
@@ -53,10 +63,35 @@ export class Ingest {
     this.#rejecting = RejectingRoutes.of(routes);
   }
 
+  /** For what comes from now on. */
+  limit(limits: PublishLimits, rates: RateLimits): void {
+    this.#limits = limits;
+    this.#throttles.limits = rates;
+  }
+
+  /** A client has connected: from now on it may publish as fast as the limits say. */
+  arrived(publisher: Publisher): void {
+    publisher.throttle = this.#throttles.arrive(publisher.clientId);
+  }
+
+  /** Its connection is gone. Returns what waited for its turn, which nobody acknowledges any more. */
+  departed(publisher: Publisher): readonly Admission[] {
+    const { throttle } = publisher;
+    if (throttle === undefined) return [];
+    publisher.throttle = undefined;
+    return this.#throttles.depart(publisher.clientId, throttle);
+  }
+
+  /** What would be said of it: for wills, which are sent later than they are announced. */
+  fault(publication: Publication, access: Access | undefined): Forbidden | undefined {
+    return publishFault(publication, access, this.#limits);
+  }
+
   /** The steps of admission, in order. The first that has a verdict ends it. */
   readonly #steps: readonly ((admission: Admission) => Verdict)[] = [
+    // First, so that what is refused is answered in its turn, too, and counts.
+    (admission) => this.#throttle(admission),
     (admission) => this.#authorize(admission),
-    // throttle: rate limits per client have their place here
     (admission) => this.#once(admission),
     (admission) => this.#route(admission),
     (admission) => this.#validate(admission),
@@ -72,11 +107,15 @@ export class Ingest {
     const publisher = admission.publisher;
     publisher.pending++;
     if (publisher.refused) {
-      admission.refused(new SluiceError('STORE_UNAVAILABLE', 'an earlier message of this connection was refused'));
+      admission.refused(afterRefusal());
       return;
     }
-    for (const step of this.#steps) {
-      const verdict = step(admission);
+    this.#run(admission, 0);
+  }
+
+  #run(admission: Admission, from: number): void {
+    for (let index = from; index < this.#steps.length; index++) {
+      const verdict = this.#steps[index]?.(admission);
       if (verdict === undefined) continue;
       if (verdict === 'answer-in-turn') this.#answerInTurn(admission);
       return;
@@ -96,6 +135,25 @@ export class Ingest {
     return this.#router.match(topic).length > 0;
   }
 
+  #throttle(admission: Admission): Verdict {
+    const { throttle } = admission.publisher;
+    if (throttle === undefined || throttle.take(admission)) return undefined;
+    this.counters.throttled++;
+    if (this.#throttles.limits.overRate === 'disconnect') {
+      admission.refused(
+        new SluiceError('RATE_EXCEEDED', `more ${throttle.exceeded} per second than one client may send`),
+      );
+      return 'refused';
+    }
+    throttle.wait(admission, this.#resume);
+    return 'waiting';
+  }
+
+  readonly #resume = (admission: Admission): void => {
+    if (admission.publisher.refused) admission.refused(afterRefusal());
+    else this.#run(admission, 1);
+  };
+
   /** PUBREL came: forgets the id durably, before PUBCOMP. */
   releaseQos2(publisher: Publisher, packetId: number, waiter: CommitWaiter): void {
     publisher.qos2.delete(packetId);
@@ -108,11 +166,11 @@ export class Ingest {
     this.#commit(publisher).clearQos2(publisher.clientId, waiter);
   }
 
-  /** Broker topics are the broker's own. Access rules have their place here. */
   #authorize(admission: Admission): Verdict {
-    if (!admission.message.topic.startsWith('$SYS/')) return undefined;
+    const forbidden = publishFault(admission.message, admission.publisher.access, this.#limits);
+    if (forbidden === undefined) return undefined;
     this.counters.forbidden++;
-    admission.forbidden = 'reserved-topic';
+    admission.forbidden = forbidden;
     return 'answer-in-turn';
   }
 
@@ -194,6 +252,10 @@ export class Ingest {
     if (commit === undefined) throw new RangeError(`no shard ${shard}`);
     return commit;
   }
+}
+
+function afterRefusal(): SluiceError {
+  return new SluiceError('STORE_UNAVAILABLE', 'an earlier message of this connection was refused');
 }
 
 /** The publish that comes with it is refused along with it, and its connection closed. */

@@ -3,8 +3,9 @@ import './patches/quiet-debug.ts';
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
-import type { Authenticator, Identity } from '../auth/identity.ts';
+import { anonymous, type Authenticator, type Identity } from '../auth/identity.ts';
 import type { Message } from '../message.ts';
+import { deny, filterFault, judgeAnew, mayReceive, noFilterLimits, type FilterLimits } from './access.ts';
 import {
   attach,
   Connection,
@@ -21,7 +22,7 @@ import {
   type ListedSubscription,
   type ListRequest,
 } from './client-list.ts';
-import { authenticate } from './connect-admission.ts';
+import { authenticate, identified } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
 import { packetProperties } from './inbound.ts';
 import { hearStrays } from './last-barrier.ts';
@@ -33,6 +34,7 @@ import {
   type AedesClient,
   type Done,
   type PublishPacket,
+  type Subscription,
 } from './patches/internals.ts';
 import { keepAliveWhileRead } from './patches/keep-alive.ts';
 import { bareBrokerMaps, bareClientMaps } from './patches/maps.ts';
@@ -42,16 +44,25 @@ import { keepSuccessors } from './patches/takeover.ts';
 import { Wills } from './patches/wills.ts';
 import { PublishAdmission } from './publish-admission.ts';
 import type { Sessions } from './sessions.ts';
+import { UserConnections } from './user-connections.ts';
 import { ReasonCode } from './wire.ts';
 
 export interface MqttBrokerOptions {
   readonly ingest: BrokerCore['ingest'];
   /** Without one everybody may connect. */
   readonly authenticator?: Authenticator;
+  /** What a client may do. Without it, or where it gives undefined: everything. */
+  readonly access?: BrokerCore['accessOf'];
   readonly sessions: Sessions;
   readonly limits: {
     readonly maxPacketSizeBytes: number;
     readonly connectTimeoutMs: number;
+    /** Default: none. */
+    readonly filters?: FilterLimits;
+    /** Longest life of a session without a connection, in seconds; MQTT 5 clients are told. 0, the default: as they ask for. */
+    readonly sessionExpirySeconds?: number;
+    /** Connections of one user with different client ids. Default: any number. */
+    readonly connectionsPerUser?: number;
     /**
      * What may wait in the socket of a subscriber that reads too slowly. Beyond it QoS 0 messages pass it by; for a message
      * of QoS 1 or 2 it is disconnected, and its session keeps what follows. Default 8 MiB.
@@ -80,6 +91,10 @@ export interface MqttBroker {
   stopReading(): void;
   /** Ends the connections of clients who may not be here any more, after users or rules have changed. Gives their number. */
   endUnless(mayStay: (identity: Identity, clientId: string, info: ConnectionInfo) => boolean): number;
+  /** After access rules or limits have changed: what clients have subscribed to and may no longer is taken from them. */
+  judgeAnew(): void;
+  /** New limits. Whoever is connected stays; subscriptions beyond them are taken. */
+  limit(filters: FilterLimits, connectionsPerUser: number): void;
   /** Ends every connection for our reasons: wills are held, and clients of MQTT 5 told why. */
   disconnectAll(reasonCode: number): Promise<void>;
   /** After stopReading() and the commits it left: tells clients of MQTT 5 (0x8B), ends the connections, closes the sessions. */
@@ -127,6 +142,7 @@ class Broker implements MqttBroker {
   readonly #connections = new Set<Connection>();
   readonly #subscriberBufferBytes: number;
   readonly #deaf: () => void;
+  #filterLimits: FilterLimits;
   #stopping = false;
   #closing: Promise<void> | undefined;
   readonly counters: MqttCounters = {
@@ -138,6 +154,8 @@ class Broker implements MqttBroker {
     refusedQos0: 0,
     forwarded: 0,
     undelivered: 0,
+    denied: 0,
+    withheld: 0,
     willsSent: 0,
     faults: 0,
   };
@@ -146,6 +164,7 @@ class Broker implements MqttBroker {
     this.#options = options;
     const { limits, sessions } = options;
     const willSweepMs = options.willSweepMs ?? 24_000;
+    this.#filterLimits = limits.filters ?? noFilterLimits;
     this.#subscriberBufferBytes = limits.subscriberBufferBytes ?? 8 * 2 ** 20;
     const aedesOptions: AedesOptions = {
       id: brokerId(),
@@ -156,6 +175,7 @@ class Broker implements MqttBroker {
       drainTimeout: limits.drainTimeoutMs ?? 5_000,
       maximumPacketSize: limits.maxPacketSizeBytes,
       topicAliasMaximum: TOPIC_ALIASES,
+      sessionExpiryIntervalLimit: limits.sessionExpirySeconds ?? 0,
       // [MQTT-3.1.3-5] names the least that a server must allow; ids of MQTT 3.1 are no reason to be stricter.
       maxClientsIdLength: 65_535,
     };
@@ -181,6 +201,9 @@ class Broker implements MqttBroker {
         topicLevelsMax: this.#aedes.maxTopicLevels,
       },
       silent: sessions.silent,
+      limits: () => this.#filterLimits,
+      users: new UserConnections(limits.connectionsPerUser ?? 0),
+      accessOf: options.access ?? (() => undefined),
       deliveries: 0,
     };
     hearBroker(this.#aedes, this.#core.events.fault);
@@ -190,9 +213,9 @@ class Broker implements MqttBroker {
       sweepMs: willSweepMs,
     });
     sessions.persistence.wills = this.#wills;
-    const { authenticator } = options;
     Object.assign(this.#aedes, {
-      ...(authenticator === undefined ? {} : { authenticate: authenticateWith(authenticator) }),
+      authenticate: authenticateWith(options.authenticator),
+      authorizeSubscribe: this.#authorizeSubscribe,
       authorizePublish: this.#authorizePublish,
       authorizeForward: this.#authorizeForward,
     });
@@ -238,6 +261,24 @@ class Broker implements MqttBroker {
   stopReading(): void {
     this.#stopping = true;
     for (const { client } of this.#connections) client.pause();
+  }
+
+  limit(filters: FilterLimits, connectionsPerUser: number): void {
+    this.#filterLimits = filters;
+    this.#core.users.max = connectionsPerUser;
+    this.judgeAnew();
+  }
+
+  judgeAnew(): void {
+    for (const connection of this.#connections) {
+      const { client } = connection;
+      // Before CONNECT it has no id.
+      if (!client.id || client.closed) continue;
+      const lost = judgeAnew(connection);
+      if (lost.length === 0) continue;
+      client.unsubscribe({ unsubscriptions: lost }, () => undefined);
+      if (!client.clean) this.#forgetFilters(client, lost);
+    }
   }
 
   endUnless(mayStay: (identity: Identity, clientId: string, info: ConnectionInfo) => boolean): number {
@@ -329,12 +370,39 @@ class Broker implements MqttBroker {
     this.#core.ingest.admit(new PublishAdmission(connection, publisher, packet, done));
   };
 
+  /** Called for each filter: of a SUBSCRIBE, which patches/packets.ts has judged, and of a session that is resumed. */
+  readonly #authorizeSubscribe = (client: AedesClient, subscription: Subscription, done: Granted): void => {
+    if (client.connected) {
+      done(null, subscription);
+      return;
+    }
+    const connection = connectionOf(client);
+    const fault = filterFault(connection, subscription.topic, subscription.qos);
+    if (fault === undefined) {
+      done(null, subscription);
+      return;
+    }
+    deny(connection, 'subscribe', subscription.topic, fault.rule);
+    this.#forgetFilters(client, [subscription.topic]);
+    done(null, null);
+  };
+
+  #forgetFilters(client: AedesClient, filters: string[]): void {
+    this.#options.sessions.persistence.removeSubscriptions(client, filters).catch(() => {
+      // Reported by the store. What is queued for them is withheld when it is to be sent.
+    });
+  }
+
   /** Called before a message is written to a subscriber, and for each queued one of a session that resumes. */
   readonly #authorizeForward = (
     client: AedesClient,
     packet: PublishPacket & { brokerId: string | null },
   ): PublishPacket | null => {
     const connection = connectionOf(client);
+    if (!mayReceive(connection, packet.topic)) {
+      this.counters.withheld++;
+      return null;
+    }
     // A queued or retained message: aedes reads those no faster than they are taken, and would delete what is refused here.
     const readNoFaster = packet.messageId !== undefined || packet.brokerId === null;
     if (readNoFaster || (!connection.ending && client.conn.writableLength <= this.#subscriberBufferBytes)) {
@@ -354,6 +422,8 @@ class Broker implements MqttBroker {
     connection.publisher = this.#options.ingest.publisher(client.id, connection.identity.user, client._cleanStart);
     connection.publisher.identity = connection.identity;
     connection.admitted = true;
+    connection.publisher.access = connection.access;
+    this.#options.ingest.arrived(connection.publisher);
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
     endAtExpiry(connection);
@@ -376,20 +446,28 @@ class Broker implements MqttBroker {
     const { client, publisher } = connection;
     if (publisher === undefined) return;
     this.#wills.closed(client);
+    for (const { message } of this.#options.ingest.departed(publisher)) {
+      if (message.qos === 0) this.counters.refusedQos0++;
+    }
     // The session ends with the connection, and with it what its QoS 2 packet ids meant [MQTT-3.1.2-23].
     if (client.clean && publisher.qos2.size > 0) this.#options.ingest.forgetQos2(publisher, ignore);
   }
 }
 
+type Granted = (error: null, subscription: Subscription | null) => void;
+
 /** aedes' hook: it asks once per CONNECT, with the read loop of the client at rest. */
-function authenticateWith(authenticator: Authenticator) {
+function authenticateWith(authenticator: Authenticator | undefined) {
   return (
     client: AedesClient,
     username: string | undefined,
     password: Buffer | undefined,
     done: (error: null, accepted: true) => void,
   ): void => {
-    void authenticate(connectionOf(client), authenticator, { username, password }, () => done(null, true));
+    const connection = connectionOf(client);
+    const accept = (): void => done(null, true);
+    if (authenticator === undefined) identified(connection, anonymous, accept);
+    else void authenticate(connection, authenticator, { username, password }, accept);
   };
 }
 

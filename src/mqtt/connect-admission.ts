@@ -1,16 +1,17 @@
 /**
  * Asks who a client is, before aedes looks for its session or ends another connection of its id.
  *
- *     CONNECT -> aedes -> authenticate -> accepted: aedes goes on (session, take-over, CONNACK)
+ *     CONNECT -> aedes -> authenticate -> accepted, and its will allowed: aedes goes on (session, take-over, CONNACK)
  *                                     ├─> refused: CONNACK with the reason, closed
  *                                     └─> nobody can tell now: closed without CONNACK, see below
  *
  * "Server unavailable" in a CONNACK would be the politer answer to an outage, but mqtt.js takes any error there as final and does
  * not connect again, so an outage of seconds would strand a fleet (see patches/barrier.ts).
  */
-import type { Authenticator, ConnectAttempt, Refusal, Verdict } from '../auth/identity.ts';
+import type { Authenticator, ConnectAttempt, Identity, Refusal, Verdict } from '../auth/identity.ts';
+import { deny, willFault } from './access.ts';
 import type { Connection } from './connection.ts';
-import { connackRefused, connackRefusedV3 } from './wire.ts';
+import { connackRefused, connackRefusedV3, ReasonCode } from './wire.ts';
 
 /** Reason code of MQTT 5 (§3.2.2.2), return code of MQTT 3 ([MQTT-3.2.2-4]). */
 const codes: Readonly<Record<Exclude<Refusal, 'unavailable'>, readonly [v5: number, v3: number]>> = {
@@ -43,9 +44,7 @@ export async function authenticate(
   }
   if (client.closed || connection.ending) return;
   if ('identity' in verdict) {
-    connection.identity = verdict.identity;
-    connection.admitted = true;
-    accept();
+    identified(connection, verdict.identity, accept);
     return;
   }
   const { refused, reason } = verdict;
@@ -53,6 +52,31 @@ export async function authenticate(
   const { clientId, listener, remoteAddress } = attempt;
   core.events.loginRefused({ clientId, listener, remoteAddress, refused, reason });
   connection.reject(refused === 'unavailable' ? undefined : refusal(attempt.protocolVersion, codes[refused]));
+}
+
+/** Who it is, is known: what remains is whether there is room for one more of this user, and whether its will may be published. */
+export function identified(connection: Connection, identity: Identity, accept: () => void): void {
+  const { client, core, info } = connection;
+  connection.identity = identity;
+  connection.access = core.accessOf(client.id, identity);
+  if (identity.user !== '' && !core.users.enter(identity.user, client.id, client.conn)) {
+    const reason = `${identity.user} has limits.connectionsPerUser connections already`;
+    core.counters.refusedLogins++;
+    const { listener, remoteAddress } = info;
+    core.events.loginRefused({ clientId: client.id, listener, remoteAddress, refused: 'not-authorized', reason });
+    // MQTT 5.0 §3.2.2.2: Quota exceeded. MQTT 3 has no such code.
+    connection.reject(refusal(client.version ?? 4, [ReasonCode.quotaExceeded, 5]));
+    return;
+  }
+  const will = client._will;
+  const rule = will === undefined ? undefined : willFault(connection, will);
+  if (will === undefined || rule === undefined) {
+    connection.admitted = true;
+    accept();
+    return;
+  }
+  deny(connection, 'will', will.topic, rule);
+  connection.reject(refusal(client.version ?? 4, codes['not-authorized']));
 }
 
 function attemptOf({ client, info }: Connection, { username, password }: Credentials): ConnectAttempt {

@@ -8,12 +8,14 @@
  */
 import type { Ingest } from '../ingest/ingest.ts';
 import { anonymous, type ClientCertificate, type Identity } from '../auth/identity.ts';
-import type { Publisher } from '../ingest/admission.ts';
+import type { Access, Publisher } from '../ingest/admission.ts';
 import { errorText, type SluiceError } from '../errors.ts';
+import type { FilterLimits } from './access.ts';
 import type { MqttEvents } from './events.ts';
 import type { GuardLimits } from './guard/guard.ts';
 import type { AedesBroker, AedesClient, Done, PublishPacket } from './patches/internals.ts';
-import { disconnect, PUBACK, PUBREC, ReasonCode } from './wire.ts';
+import type { UserConnections } from './user-connections.ts';
+import { disconnect, publishRefused, PUBACK, PUBREC, ReasonCode } from './wire.ts';
 
 /** Where a connection comes from. */
 export interface ConnectionInfo {
@@ -42,6 +44,10 @@ export interface MqttCounters {
   forwarded: number;
   /** Messages not forwarded to a subscriber that does not read. */
   undelivered: number;
+  /** What access rules and limits refused: publishes, wills, subscriptions. */
+  denied: number;
+  /** Messages that access rules kept from a subscriber. */
+  withheld: number;
   willsSent: number;
   /** Faults of session store, emitter and broker that were kept from the clients. */
   faults: number;
@@ -50,11 +56,18 @@ export interface MqttCounters {
 /** What the connections of a broker share. */
 export interface BrokerCore {
   readonly aedes: AedesBroker;
-  readonly ingest: Pick<Ingest, 'publisher' | 'admit' | 'releaseQos2' | 'forgetQos2'>;
+  readonly ingest: Pick<
+    Ingest,
+    'publisher' | 'admit' | 'releaseQos2' | 'forgetQos2' | 'fault' | 'arrived' | 'departed'
+  >;
   readonly counters: MqttCounters;
   readonly events: MqttEvents;
   readonly guardLimits: GuardLimits;
   readonly silent: ((topic: string, qos: number) => boolean) | undefined;
+  readonly limits: () => FilterLimits;
+  readonly users: UserConnections;
+  /** What a client may do; undefined: everything. */
+  readonly accessOf: (clientId: string, identity: Identity) => Access | undefined;
   /** Messages that are acknowledged and not yet handed to the subscribers and sessions. */
   deliveries: number;
 }
@@ -78,6 +91,8 @@ export class Connection {
   identity: Identity = anonymous;
   /** It may connect; its session is being looked up, or it is connected. */
   admitted = false;
+  /** What it may do; undefined: everything. */
+  access: Access | undefined;
   /** From the moment the broker took the client in: nothing it publishes comes earlier. */
   publisher: Publisher | undefined;
   /** PUBRELs that wait for their commit. */
@@ -133,12 +148,39 @@ export class Connection {
     else this.#deliver({ packet, done });
   }
 
+  /**
+   * It will never be accepted. MQTT 5 has an answer for that; a client of an earlier version is closed [MQTT-3.3.5-2], since a
+   * PUBACK would say that it was taken. A QoS 0 publish is dropped.
+   */
+  forbid(packet: PublishPacket, reasonCode: number, reason: string, done: Done): void {
+    packet._notAuthorized = true;
+    if (packet.qos > 0 && this.client.version !== 5) {
+      this.reject(undefined);
+      return;
+    }
+    if (packet.qos > 0) {
+      const type = packet.qos === 1 ? PUBACK : PUBREC;
+      // [MQTT-3.1.2-29], [MQTT-3.4.2-2]
+      const full = publishRefused(type, packet.messageId ?? 0, reasonCode, reason);
+      const { _requestProblemInformation: wanted, maximumPacketSize = Infinity } = this.client;
+      const terse = wanted === false || full.length > maximumPacketSize;
+      this.write(terse ? publishRefused(type, packet.messageId ?? 0, reasonCode, '') : full);
+    }
+    this.#readOn(done);
+  }
+
   /** Not stored, or not certainly: the client is to send it again, over a new connection. */
   refuse(error: SluiceError): void {
     if (this.endedByUs || this.client.closed) return;
     this.core.counters.refusedConnections++;
     this.core.events.connectionRefused(this.client.id, error);
-    this.end(error.code === 'STORE_FULL' ? ReasonCode.quotaExceeded : ReasonCode.serverBusy);
+    this.end(this.#reasonFor(error));
+  }
+
+  #reasonFor({ code }: SluiceError): number {
+    if (code === 'STORE_FULL') return ReasonCode.quotaExceeded;
+    if (code !== 'RATE_EXCEEDED') return ReasonCode.serverBusy;
+    return this.publisher?.throttle?.exceeded === 'bytes' ? ReasonCode.quotaExceeded : ReasonCode.messageRateTooHigh;
   }
 
   /** Ends the connection for our reasons; a client of MQTT 5 is told which. */

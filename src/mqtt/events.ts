@@ -1,5 +1,6 @@
 import type { ConnectAttempt, Refusal } from '../auth/identity.ts';
 import type { SluiceError } from '../errors.ts';
+import type { Denial } from './access.ts';
 
 /** What may be told of a client that was not let in: nothing that it claimed and that could be a secret. */
 export interface LoginRefusal extends Pick<ConnectAttempt, 'clientId' | 'listener' | 'remoteAddress'> {
@@ -16,6 +17,8 @@ export interface MqttEvents {
   /** A connection was closed for what it sent (or did not send). clientId is '' before CONNECT. */
   readonly connectionFailed: (clientId: string, remoteAddress: string, error: Error) => void;
   readonly loginRefused: (refusal: LoginRefusal) => void;
-  /** A will can never be accepted: its topic is the broker's own. */
+  /** Access rules or limits refused something; the connection may go on. */
+  readonly denied: (denial: Denial) => void;
+  /** A will can not be accepted any more: rules have changed since its client connected. */
   readonly willForbidden: (clientId: string, topic: string) => void;
 }

@@ -65,3 +65,18 @@ export class FilterTrie<Key, Value> {
     if (single !== undefined) this.#collect(single, levels, depth + 1, found);
   }
 }
+
+const DOLLAR = 0x24;
+
+/** One filter against one topic name. */
+export function topicMatches(filter: string, topic: string): boolean {
+  const levels = topic.split('/');
+  const pattern = filter.split('/');
+  if (levels[0]?.charCodeAt(0) === DOLLAR && (pattern[0] === '+' || pattern[0] === '#')) return false;
+  for (const [depth, level] of pattern.entries()) {
+    if (level === '#') return true;
+    if (depth >= levels.length) return false;
+    if (level !== '+' && level !== levels[depth]) return false;
+  }
+  return levels.length === pattern.length;
+}

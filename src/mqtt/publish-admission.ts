@@ -3,9 +3,11 @@ import { Admission, type Forbidden } from '../ingest/admission.ts';
 import type { Publisher } from '../ingest/admission.ts';
 import type { SluiceError } from '../errors.ts';
 import { Origin } from '../message.ts';
+import { deny, ruleOf } from './access.ts';
 import type { Connection } from './connection.ts';
 import { inboundMessage } from './inbound.ts';
 import type { Done, PublishPacket } from './patches/internals.ts';
+import { ReasonCode } from './wire.ts';
 
 export class PublishAdmission extends Admission {
   readonly #connection: Connection;
@@ -28,34 +30,18 @@ export class PublishAdmission extends Admission {
     this.#connection.accepted(this.#packet, duplicate, this.#done);
   }
 
-  /**
-   * aedes answers with 0x87 (Not authorized), we with 0x99 (Payload format invalid); MQTT 3 has no such answer, and closes
-   * [MQTT-3.3.5-2].
-   */
   protected override onForbidden(reason: Forbidden): void {
-    const error = new Error(this.forbiddenDetail ?? forbidden[reason]);
+    const [reasonCode, standard] = answers[reason];
+    const text = this.forbiddenDetail ?? standard;
     const { client, core, info } = this.#connection;
-    if (client.version === 5 && reason === 'invalid-payload') {
-      const { qos, messageId = 0 } = this.#packet;
-      if (qos > 0) {
-        const told = client._requestProblemInformation === false ? undefined : error.message;
-        this.#connection.write(refusal(qos, messageId, PAYLOAD_FORMAT_INVALID, told));
-      }
-      this.#packet._notAuthorized = true;
-      core.events.connectionFailed(client.id, info.remoteAddress, error);
-      this.#done();
-    } else if (client.version === 5) {
-      this.#connection.writeAcknowledgements();
-      this.#done(error);
-    } else {
-      core.events.connectionFailed(client.id, info.remoteAddress, error);
-      this.#connection.reject(undefined);
-    }
+    if (reason === 'invalid-payload') core.events.connectionFailed(client.id, info.remoteAddress, new Error(text));
+    else deny(this.#connection, 'publish', this.message.topic, ruleOf(reason, this.message, this.publisher.access));
+    this.#connection.forbid(this.#packet, reasonCode, shown(text), this.#done);
   }
 
   /** Never an error to aedes: it would acknowledge with it, and a client of MQTT 5 would discard the message. */
   protected override onRefused(error: SluiceError): void {
-    if (this.#packet.qos > 0) {
+    if (this.#packet.qos > 0 || error.code === 'RATE_EXCEEDED') {
       this.#connection.refuse(error);
       return;
     }
@@ -71,21 +57,19 @@ export class PublishAdmission extends Admission {
   }
 }
 
-const PAYLOAD_FORMAT_INVALID = 0x99;
 const REASON_MAX_CHARACTERS = 100;
 
-/** PUBACK or PUBREC of MQTT 5 with a reason code and a Reason String (3.4.2). */
-function refusal(qos: number, packetId: number, reasonCode: number, reason: string | undefined): Buffer {
-  const type = qos === 1 ? 0x40 : 0x50;
-  const head = [packetId >> 8, packetId & 0xff, reasonCode];
-  if (reason === undefined) return Buffer.from([type, 3, ...head]);
-  // Short enough for lengths of one byte, whatever its characters.
-  const text = Buffer.from(reason.slice(0, REASON_MAX_CHARACTERS).replaceAll(/[^\x20-\x7e]/g, '?'));
-  const properties = Buffer.concat([Buffer.from([text.length + 3, 0x1f, 0, text.length]), text]);
-  return Buffer.concat([Buffer.from([type, 3 + properties.length, ...head]), properties]);
+function shown(reason: string): string {
+  return reason.slice(0, REASON_MAX_CHARACTERS).replaceAll(/[^\x20-\x7e]/g, '?');
 }
 
-const forbidden: Readonly<Record<Forbidden, string>> = {
-  'invalid-payload': 'a route cannot use the payload',
-  'reserved-topic': 'topics under $SYS/ are the broker’s own',
+/** Reason code and string. Never the rule itself: what it says of others is none of the client's business. */
+const answers: Readonly<Record<Forbidden, readonly [reasonCode: number, text: string]>> = {
+  'reserved-topic': [ReasonCode.notAuthorized, "topics under $SYS/ are the server's own"],
+  access: [ReasonCode.notAuthorized, 'the access rules do not allow to publish this'],
+  'topic-levels': [ReasonCode.topicNameInvalid, 'the topic has more levels than this server takes'],
+  'topic-length': [ReasonCode.topicNameInvalid, 'the topic is longer than this server takes'],
+  'payload-size': [ReasonCode.quotaExceeded, 'the payload is larger than this server takes'],
+  // MQTT 5.0 §3.4.2.1: Payload format invalid.
+  'invalid-payload': [0x99, 'a route cannot use the payload'],
 };

@@ -5,7 +5,10 @@ export const ReasonCode = {
   /** For an outage of the store. 0x88 (Server unavailable) is of CONNACK alone (MQTT 5.0 §3.14.2.1): mqtt.js takes it for a broken packet. */
   serverBusy: 0x89,
   serverShuttingDown: 0x8b,
+  topicFilterInvalid: 0x8f,
+  topicNameInvalid: 0x90,
   packetIdentifierNotFound: 0x92,
+  messageRateTooHigh: 0x96,
   quotaExceeded: 0x97,
   administrativeAction: 0x98,
   maximumConnectTime: 0xa0,
@@ -14,6 +17,20 @@ export const ReasonCode = {
 /** First bytes of the acknowledgements of a PUBLISH. */
 export const PUBACK = 0x40;
 export const PUBREC = 0x50;
+
+/** PUBACK or PUBREC of MQTT 5 with an error; `reason` '' is left out. */
+export function publishRefused(type: number, packetId: number, reasonCode: number, reason: string): Buffer {
+  const text = Buffer.from(reason);
+  const head = [packetId >>> 8, packetId & 0xff, reasonCode];
+  if (text.length === 0) return Buffer.from([type, head.length, ...head]);
+  const properties = [0x1f, text.length >>> 8, text.length & 0xff];
+  const propertiesLength = remainingLength(properties.length + text.length);
+  const length = head.length + propertiesLength.length + properties.length + text.length;
+  return Buffer.concat([
+    Buffer.from([type, ...remainingLength(length), ...head, ...propertiesLength, ...properties]),
+    text,
+  ]);
+}
 
 /** PUBCOMP; `reasonCode` only to a client of MQTT 5. */
 export function pubcomp(packetId: number, reasonCode?: number): Buffer {

@@ -4,13 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { renderProblems } from '../../src/config/problems.ts';
 import { isSluiceError } from '../../src/errors.ts';
+import { acl } from './bad/acl.ts';
 import { routes } from './bad/routes.ts';
 import { together } from './bad/together.ts';
 import { values } from './bad/values.ts';
 import { yaml } from './bad/yaml.ts';
 import { problemsOf, sandbox } from './sandbox.ts';
 
-const cases = [...values, ...together, ...routes, ...yaml];
+const cases = [...values, ...together, ...routes, ...acl, ...yaml];
 
 describe('a bad configuration', () => {
   const { load, directory, write } = sandbox();
@@ -42,7 +43,7 @@ describe('a bad configuration', () => {
 
   it('has all its problems reported at once, in the order of the file', () => {
     const yaml =
-      'listeners:\n  mqtt: { port: 0.5, hosst: x }\n  ws: { host: 0.0.0.0 }\nbuffer: { store: redis }\nroutes:\n  - { from: a#, to: a/b, kye: x }\nacl: []\n';
+      'listeners:\n  mqtt: { port: 0.5, hosst: x }\n  ws: { host: 0.0.0.0 }\nbuffer: { store: redis }\nroutes:\n  - { from: a#, to: a/b, kye: x }\nacl:\n  - { effect: alow, publish: [a#] }\n';
     const problems = problemsOf(() =>
       load(yaml, { env: { SLUICE_KAFKA_BROKER: 'a:1' }, flags: { 'log.levle': 'info' } }),
     );
@@ -54,7 +55,8 @@ describe('a bad configuration', () => {
       'routes[0].from',
       'routes[0].to',
       'routes[0].kye',
-      'acl',
+      'acl[0].effect',
+      'acl[0].publish[0]',
       '',
       '',
     ]);

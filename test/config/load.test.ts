@@ -259,7 +259,7 @@ describe('SLUICE_ variables and flags', () => {
   });
 
   it('of parts that are not built, or of routes, say so', () => {
-    const flags = { acl: 'x', 'routes[0].to': 'x' };
+    const flags = { downlinks: 'x', 'routes[0].to': 'x' };
     expect(
       problemsOf(() => loadConfig({ env: {}, flags })).map(({ message, wayOut }) => `${message}: ${wayOut}`),
     ).toEqual([

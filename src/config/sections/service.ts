@@ -4,6 +4,54 @@ import { duration, integer, size } from '../fields.ts';
 export const limits = z
   .strictObject({
     connections: integer(100_000, 'Connected clients, over all listeners. Further ones are refused.', 1, 10_000_000),
+    connectionsPerAddress: integer(
+      0,
+      'Connections from one address (IPv6: from one /64 network). Further ones are closed at once. 0: no limit, since a gateway or load balancer may stand for a whole fleet.',
+      0,
+      10_000_000,
+    ),
+    connectionsPerUser: integer(
+      0,
+      'Clients of one user that are connected, by their client ids. Further ones are refused (MQTT 5: 0x97). 0: no limit.',
+      0,
+      10_000_000,
+    ),
+    tlsHandshakes: integer(
+      1_000,
+      'TLS handshakes under way at the same time, per listener. Connections beyond it are closed, and come back.',
+      1,
+      1_000_000,
+    ),
+    messagesPerSecond: integer(0, 'Messages that one client may publish per second. 0: no limit.', 0, 1_000_000),
+    bytesPerSecond: size('0B', 'Topic and payload bytes that one client may publish per second. 0: no limit.', {
+      min: '0B',
+      max: '1GB',
+    }),
+    overRate: z.enum(['slow', 'disconnect']).default('slow').meta({
+      description:
+        'What happens to a client that is faster. `slow`: it is read no faster, and nothing of QoS 1 and 2 is lost. `disconnect`: the connection ends (MQTT 5: 0x96 for messages, 0x97 for bytes), and the client resends.',
+    }),
+    maxPayloadSize: size(
+      '256MB',
+      'Largest payload of a publish. One that is larger is refused for good (MQTT 5: PUBACK 0x97; else the connection ends).',
+      { min: '0B', max: '256MB' },
+    ),
+    topicLevels: integer(100, 'Levels of a topic or filter.', 1, 100),
+    topicMaxBytes: size('65535B', 'Length of a topic or filter, in UTF-8. The default is what MQTT allows.', {
+      min: '1B',
+      max: '65535B',
+    }),
+    subscriptionsPerClient: integer(
+      1_000,
+      'Subscriptions of one client. Further ones are refused (MQTT 5: 0x97, else 0x80).',
+      1,
+      1_000_000,
+    ),
+    sessionExpiry: duration(
+      '30d',
+      'Longest time that the session of a client of MQTT 5 is kept without a connection. Who asks for more is told so.',
+      { min: '1s', max: '3650d' },
+    ),
     maxPacketSize: size('256KB', 'Largest MQTT packet. Longer ones close the connection.', {
       min: '1KB',
       max: '256MB',

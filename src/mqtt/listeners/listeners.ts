@@ -17,6 +17,9 @@ export interface ListenersOptions {
 export interface ListenerSurroundings extends Pick<ListenerContext, 'clientFault' | 'fault' | 'revoked'> {
   readonly limits: {
     readonly connections: number;
+    /** Absent: no limit. */
+    readonly connectionsPerAddress?: number;
+    readonly tlsHandshakes?: number;
     readonly maxPacketSizeBytes: number;
     readonly connectTimeoutMs: number;
   };
@@ -25,6 +28,8 @@ export interface ListenerSurroundings extends Pick<ListenerContext, 'clientFault
 export interface Listeners {
   readonly listening: readonly Listening[];
   readonly connections: Pick<ConnectionGate, 'open' | 'turnedAway' | 'traffic'>;
+  /** For connections that come from now on. */
+  limit(limits: Pick<ListenerSurroundings['limits'], 'connections' | 'connectionsPerAddress' | 'tlsHandshakes'>): void;
   /** No new connections; those that are open go on. */
   stopAccepting(): Promise<void>;
   /** Ends what is left of connections, those included that never got to MQTT. */
@@ -38,13 +43,15 @@ export async function startListeners(
   surroundings: ListenerSurroundings,
 ): Promise<Listeners> {
   const { limits, clientFault, fault, revoked } = surroundings;
-  const gate = new ConnectionGate(limits.connections);
+  const gate = new ConnectionGate(limits.connections, limits.connectionsPerAddress);
+  let handshakesMax = limits.tlsHandshakes ?? Infinity;
   const context: ListenerContext = {
     gate,
     handle,
     clientFault,
     fault,
     ...(revoked === undefined ? {} : { revoked }),
+    handshakesMax: () => handshakesMax,
     handshakeTimeoutMs: limits.connectTimeoutMs,
     maxPacketSizeBytes: limits.maxPacketSizeBytes,
   };
@@ -66,6 +73,11 @@ export async function startListeners(
   return {
     listening,
     connections: gate,
+    limit: (next) => {
+      gate.max = next.connections;
+      gate.maxPerAddress = next.connectionsPerAddress ?? Infinity;
+      handshakesMax = next.tlsHandshakes ?? Infinity;
+    },
     stopAccepting,
     close: async () => {
       await stopAccepting();

@@ -31,6 +31,8 @@ export type Handle = (stream: Duplex, info: ConnectionInfo) => void;
 export interface ListenerContext {
   readonly gate: ConnectionGate;
   readonly handle: Handle;
+  /** TLS handshakes that a listener has under way at the same time, at most. */
+  readonly handshakesMax: () => number;
   /** Time for a TLS or WebSocket handshake. */
   readonly handshakeTimeoutMs: number;
   readonly maxPacketSizeBytes: number;

@@ -42,11 +42,23 @@ export function watchHandshakes(
   { clientCertificate }: TlsOptions,
   context: ListenerContext,
 ): void {
+  const handshaking = new Set<string>();
+  const done = (socket: tls.TLSSocket): void => void handshaking.delete(endsOf(socket));
   server.prependListener('connection', (socket: Socket) => {
-    context.gate.admit(socket);
+    if (!context.gate.admit(socket)) return;
+    const ends = endsOf(socket);
+    if (handshaking.size >= context.handshakesMax()) {
+      context.clientFault(name, socket.remoteAddress ?? '', new Error('too many TLS handshakes at the same time'));
+      socket.destroy();
+      return;
+    }
+    handshaking.add(ends);
+    socket.once('close', () => handshaking.delete(ends));
   });
+  server.prependListener('secureConnection', done);
   server.on('tlsClientError', (error, socket) => {
-    context.clientFault(name, socket.remoteAddress ?? '', error);
+    done(socket);
+    context.clientFault(name, socket.remoteAddress ?? '', handshakeFault(error));
     socket.destroy();
   });
   // Before whoever takes the connection on. Done here and not by OpenSSL, so that the reason and the address can be told.
@@ -57,6 +69,21 @@ export function watchHandshakes(
     socket.destroy();
   });
   server.on('error', (error) => context.fault(`listener ${name}`, error));
+}
+
+/** The raw socket and its TLS socket have the same ends, and no way from the one to the other. */
+function endsOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+/** In words for the log. What is wrong with a client certificate: see certificate-fault.ts. */
+function handshakeFault(error: Error): Error {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return new Error('no client certificate', { cause: error });
+  if (code === 'ERR_SSL_HTTP_REQUEST' || code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return new Error(`plaintext on a TLS port, or another protocol (${code})`, { cause: error });
+  if (code === 'ERR_SSL_UNSUPPORTED_PROTOCOL') return new Error(`an old version of TLS (${code})`, { cause: error });
+  return error;
 }
 
 /** New connections get the certificate that the files hold now; those that are open keep theirs. */

@@ -65,7 +65,7 @@ export interface AedesClient extends EventEmitter {
   connackSent: boolean;
   errored: boolean;
   conn: Duplex;
-  subscriptions: Record<string, unknown>;
+  subscriptions: Record<string, { readonly qos: number }>;
   duplicates: Record<string, number>;
   sessionExpiryInterval: number;
   _cleanStart: boolean;
@@ -73,6 +73,10 @@ export interface AedesClient extends EventEmitter {
   _requestProblemInformation?: boolean;
   /** Of a client that gave no id: the one that aedes has chosen. */
   _assignedClientId?: string;
+  /** Of the CONNECT, before it is accepted. */
+  _will?: WillPacket;
+  /** What the client takes, in bytes (MQTT 5.0 §3.1.2.11.4). */
+  maximumPacketSize?: number;
   /** A DISCONNECT that discards the will has come. */
   _disconnected: boolean;
   _paused?: boolean;
@@ -86,6 +90,7 @@ export interface AedesClient extends EventEmitter {
   resume(): void;
   close(done?: () => void): void;
   disconnect(options: { reasonCode: number }, done?: () => void): void;
+  unsubscribe(packet: { unsubscriptions: string[] }, done: (error?: Error | null) => void): void;
   subscribe(
     packet: { subscriptions: Subscription[]; properties?: PacketProperties },
     done: (error?: Error | null) => void,

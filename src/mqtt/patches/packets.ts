@@ -3,13 +3,17 @@
  * - PUBREL: aedes awaits the session store without a catch, and does not wait for the buffer, which holds the packet ids;
  * - SUBSCRIBE with several filters: aedes answers in the order of an object's keys, drops repeated filters from the answer,
  *   ends on the filter `__proto__`, and hangs for ever on aedes-persistence-redis, which waits for all filters under one name;
+ * - SUBSCRIBE that access rules or limits refuse: aedes knows one reason code for all refusals;
  * - packets that arrive before CONNACK, which aedes hands on past this point.
  */
 import type { SluiceError } from '../../errors.ts';
+import { deny, filterFault } from '../access.ts';
 import type { Connection, ReleaseWaiter } from '../connection.ts';
 import { pubcomp, ReasonCode, suback } from '../wire.ts';
 import type { AnyPacket, Subscription } from './internals.ts';
 
+/** [MQTT-3.9.3-2] of MQTT 3.1.1 */
+const SUBACK_FAILURE = 0x80;
 /** Packets that a client may send before it has its CONNACK [MQTT-3.1.4-5]. */
 const EARLY_MAX = 42;
 
@@ -26,8 +30,10 @@ export function interceptPackets(connection: Connection): void {
     if (connection.ending) return;
     if (packet.cmd === 'pubrel' && client.connected) {
       release(connection, packet.messageId ?? 0);
-    } else if (packet.cmd === 'subscribe' && client.connected && (packet.subscriptions?.length ?? 0) > 1) {
-      subscribeOneByOne(connection, packet);
+    } else if (packet.cmd === 'subscribe' && client.connected) {
+      if (packet.subscriptions?.length === 1 && isGranted(connection, packet.subscriptions[0]))
+        intoAedes.call(parser, packet);
+      else subscribeOneByOne(connection, packet);
     } else {
       intoAedes.call(parser, packet);
     }
@@ -109,6 +115,10 @@ function release(connection: Connection, packetId: number): void {
   else connection.core.ingest.releaseQos2(publisher, packetId, waiter);
 }
 
+function isGranted(connection: Connection, subscription: Subscription | undefined): boolean {
+  return subscription === undefined || filterFault(connection, subscription.topic, subscription.qos) === undefined;
+}
+
 function subscribeOneByOne(connection: Connection, packet: AnyPacket): void {
   const { client } = connection;
   const subscriptions: Subscription[] = packet.subscriptions ?? [];
@@ -120,6 +130,13 @@ function subscribeOneByOne(connection: Connection, packet: AnyPacket): void {
     if (subscription === undefined) {
       connection.write(suback(client.version, packet.messageId ?? 0, codes));
       done();
+      return;
+    }
+    const fault = filterFault(connection, subscription.topic, subscription.qos);
+    if (fault !== undefined) {
+      deny(connection, 'subscribe', subscription.topic, fault.rule);
+      codes.push(client.version === 5 ? fault.reasonCode : SUBACK_FAILURE);
+      next();
       return;
     }
     const one = { subscriptions: [subscription], ...(properties === undefined ? {} : { properties }) };

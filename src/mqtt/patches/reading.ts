@@ -42,7 +42,8 @@ export function readInOrder(connection: Connection): void {
           return;
         }
         if (client._paused === true) return;
-        connection.unread = unfinishedBytes >= UNFINISHED_MAX_BYTES;
+        connection.unread =
+          unfinishedBytes >= UNFINISHED_MAX_BYTES || connection.publisher?.throttle?.throttled === true;
         if (connection.unread) return;
         const bytes = conn.read() as Buffer | null;
         if (bytes === null) return;

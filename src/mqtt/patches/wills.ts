@@ -12,6 +12,7 @@
 import type { Forbidden, Publisher } from '../../ingest/admission.ts';
 import { Admission } from '../../ingest/admission.ts';
 import { Origin } from '../../message.ts';
+import { willFault } from '../access.ts';
 import { connectionOf, type BrokerCore } from '../connection.ts';
 import { inboundMessage } from '../inbound.ts';
 import { storedWill, type StoredWill, type WillStore } from '../sessions/will-store.ts';
@@ -109,6 +110,12 @@ export class Wills {
       return;
     }
     const will = { ...storedWill(packet, client.id, connection.publisher.user, this.#core.aedes.id), token };
+    // Allowed when it connected; rules may have changed.
+    if (willFault(connection, packet) !== undefined) {
+      this.#core.events.willForbidden(will.clientId, will.topic);
+      this.#remove(will.clientId, will.token);
+      return;
+    }
     if (connection.willHeld) {
       void this.#fellDueUnlessBack(will);
     } else if (connection.endedByUs) {

@@ -9,6 +9,7 @@
  */
 import { Readable } from 'node:stream';
 import { errorText } from '../../errors.ts';
+import { topicMatches } from '../filter-trie.ts';
 import type { AedesBroker, AedesClient, Subscription, WillPacket } from '../patches/internals.ts';
 import { hiddenFromDedupe } from '../patches/maps.ts';
 import { Deadline } from './deadline.ts';
@@ -124,7 +125,9 @@ export class GuardedPersistence {
   }
 
   createRetainedStreamCombi(filters: string[]): Readable {
-    return this.#stream('read retained messages', () => this.inner.createRetainedStreamCombi(filters));
+    return this.#stream('read retained messages', () =>
+      matching(this.inner.createRetainedStreamCombi(filters), filters),
+    );
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
@@ -196,6 +199,16 @@ export class GuardedPersistence {
       }
     }
     return Readable.from(read());
+  }
+}
+
+/** The libraries take `#` to match topics that begin with `$`, too [MQTT-4.7.2-1]. */
+async function* matching(
+  packets: AsyncIterable<QueuedPacket>,
+  filters: readonly string[],
+): AsyncIterable<QueuedPacket> {
+  for await (const packet of packets) {
+    if (filters.some((filter) => topicMatches(filter, packet.topic))) yield packet;
   }
 }
 

@@ -128,14 +128,6 @@ export const together: readonly Bad[] = [
     wayOut: /add cert:/,
   },
   {
-    name: 'access rules, which are not built',
-    yaml: 'acl:\n  - { user: "*" }\n',
-    at: '1:1',
-    path: 'acl',
-    says: /not built yet in this version/,
-    wayOut: /remove it/,
-  },
-  {
     name: 'a users file that is not there',
     yaml: 'auth: { users: users.txt }\n',
     at: '1:16',

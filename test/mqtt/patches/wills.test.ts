@@ -94,11 +94,13 @@ describe.each([4, 5] as const)('a will, MQTT version %i', (version) => {
     expect(kept).toEqual(['second']);
   });
 
-  it('to a topic of the broker itself is never sent', async () => {
+  it('to a topic of the broker itself is refused at CONNECT', async () => {
     const test = await start();
     const device = await raw(test, { version, will: { ...will, topic: '$SYS/forged' } });
-    device.destroy();
-    await eventually(() => test.forbiddenWills.length === 1);
+    const [connack] = device.of('connack');
+    expect(version === 5 ? connack?.reasonCode : connack?.returnCode).toBe(version === 5 ? 0x87 : 5);
+    await device.untilClosed();
+    expect(test.denied.map(({ action, topic }) => `${action} ${topic}`)).toEqual(['will $SYS/forged']);
     expect(test.store.log).toEqual([]);
   });
 });

@@ -3,6 +3,11 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { GroupCommit } from '../../../src/buffer/commit.ts';
 import type { Authenticator } from '../../../src/auth/identity.ts';
 import type { SluiceError } from '../../../src/errors.ts';
+import { AccessControl } from '../../../src/auth/access/control.ts';
+import { AccessRules, type AccessRule } from '../../../src/auth/access/rules.ts';
+import type { Denial } from '../../../src/mqtt/access.ts';
+import type { PublishLimits } from '../../../src/ingest/permission.ts';
+import type { RateLimits } from '../../../src/ingest/throttle.ts';
 import { Ingest } from '../../../src/ingest/ingest.ts';
 import { createBroker, type MqttBroker, type MqttBrokerOptions } from '../../../src/mqtt/broker.ts';
 import type { LoginRefusal } from '../../../src/mqtt/events.ts';
@@ -18,6 +23,9 @@ export interface TestBrokerOptions {
   readonly willGraceMs?: number;
   readonly willSweepMs?: number;
   readonly authenticator?: Authenticator;
+  readonly publishLimits?: PublishLimits;
+  readonly rates?: RateLimits;
+  readonly acl?: readonly AccessRule[];
   readonly limits?: Partial<MqttBrokerOptions['limits']>;
   /** In place of topics under r/. */
   readonly routes?: RouteSet;
@@ -32,6 +40,8 @@ export interface TestBroker {
   readonly refused: { clientId: string; error: SluiceError }[];
   readonly failed: { clientId: string; error: Error }[];
   readonly forbiddenWills: string[];
+  readonly denied: Denial[];
+  setRules(rules: readonly AccessRule[]): void;
   readonly logins: LoginRefusal[];
   /** A client of mqtt.js that is connected and does not reconnect by itself. Closed with the broker. */
   connect(options?: IClientOptions): Promise<MqttClient>;
@@ -54,11 +64,18 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   );
   const router = { routes: [], match: (topic: string) => (topic.startsWith('r/') ? [{}] : []) } as unknown as Router;
   const routes = options.routes ?? { router, values: [] };
-  const ingest = new Ingest({ commits: [commit], routes });
+  const ingest = new Ingest({
+    commits: [commit],
+    routes,
+    ...(options.publishLimits === undefined ? {} : { limits: options.publishLimits }),
+    ...(options.rates === undefined ? {} : { rates: options.rates }),
+  });
   const faults: string[] = [];
   const refused: TestBroker['refused'] = [];
   const failed: TestBroker['failed'] = [];
   const forbiddenWills: string[] = [];
+  const denied: Denial[] = [];
+  const control = new AccessControl(options.acl ?? []);
   const logins: LoginRefusal[] = [];
   const fault = (where: string, error: unknown): void => {
     faults.push(`${where}: ${String(error)}`);
@@ -68,6 +85,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const broker = await createBroker({
     ingest,
     sessions,
+    access: (clientId, identity) => control.of(clientId, identity),
     ...(options.authenticator === undefined ? {} : { authenticator: options.authenticator }),
     limits: { maxPacketSizeBytes: 262_144, connectTimeoutMs: 5_000, ...options.limits },
     ...(options.willGraceMs === undefined ? {} : { willGraceMs: options.willGraceMs }),
@@ -76,6 +94,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
       fault,
       connectionRefused: (clientId, error) => refused.push({ clientId, error }),
       connectionFailed: (clientId, _address, error) => failed.push({ clientId, error }),
+      denied: (denial) => denied.push(denial),
       loginRefused: (refusal) => logins.push(refusal),
       willForbidden: (_clientId, topic) => forbiddenWills.push(topic),
     },
@@ -94,6 +113,11 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     refused,
     failed,
     forbiddenWills,
+    denied,
+    setRules: (rules) => {
+      control.replace(new AccessRules(rules));
+      broker.judgeAnew();
+    },
     logins,
     connect: async (clientOptions = {}) => {
       const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...clientOptions });

@@ -163,8 +163,8 @@ function preview(payload: Buffer): string {
 
 /** What a client sent must not steer the terminal. */
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return text.replaceAll(
+    // eslint-disable-next-line no-control-regex
     /[\u0000-\u001f\u007f-\u009f]/g,
     (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );

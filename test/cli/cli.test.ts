@@ -53,7 +53,10 @@ describe('sluice', () => {
 
   it('init writes a sluice.yaml that is valid, and nothing over what is there', { timeout: 120_000 }, async () => {
     const path = join(directory, 'init.yaml');
-    expect(await runSluice(['init', path])).toMatchObject({ code: 0, stdout: expect.stringContaining('sluice start') });
+    expect(await runSluice(['init', path])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('sluice start') as string,
+    });
     expect((await runSluice(['check', '-c', path])).stdout).toContain('valid');
     await writeFile(path, 'log: { level: warn }\n');
     const again = await runSluice(['init', path]);
@@ -72,7 +75,10 @@ describe('sluice', () => {
     const client = await connectAsync(sluice.url, { clientId: 'pump-7', protocolVersion: 5 });
     try {
       const clients = await runSluice(['clients', ...here, '--search', 'PUMP']);
-      expect(clients).toMatchObject({ code: 0, stdout: expect.stringMatching(/pump-7 .*MQTT 5.*\n1 of 1\n/) });
+      expect(clients).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/pump-7 .*MQTT 5.*\n1 of 1\n/) as string,
+      });
       const json = await runSluice(['clients', ...here, '--json', '--limit', '1']);
       expect(JSON.parse(json.stdout)).toMatchObject({ total: 1, items: [{ clientId: 'pump-7', protocol: '5' }] });
       expect((await runSluice(['clients', ...here, '--search', 'x'])).stdout).toContain('0 of 0');

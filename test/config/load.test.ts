@@ -33,7 +33,7 @@ describe('without a file', () => {
 
   it('has times in milliseconds and sizes in bytes, said by the names', () => {
     expect(config.buffer.appendTimeoutMs).toBe(10_000);
-    expect(config.buffer.tailMaxBytes).toBe(64 * 2 ** 20);
+    expect(config.buffer.tailMaxBytes).toBe(32 * 2 ** 20);
     expect(config.limits.maxPacketSizeBytes).toBe(256 * 1024);
     expect(config.forward.retry).toEqual({ minMs: 100, maxMs: 30_000 });
     expect(config.shutdownTimeoutMs).toBe(20_000);

@@ -5,7 +5,7 @@ import { messageOf, readDeadLetter, type FoundRecord } from '../../src/forward/d
 import type { DeadLetter } from '../../src/forward/dead-letter-record.ts';
 import { Mapper } from '../../src/forward/mapper.ts';
 import type { MappedRecord } from '../../src/forward/mapping.ts';
-import { Origin, type Message, type MessageProperties } from '../../src/message.ts';
+import { Origin, type Message } from '../../src/message.ts';
 import { compileRouteSet } from '../../src/payload/index.ts';
 import { randomFrom, type Random } from '../support/random.ts';
 import { decodeRecord } from './record-decoder.ts';
@@ -67,7 +67,7 @@ function randomMessage(random: Random): Message {
     dup: random.int(2) === 1,
     origin: random.pick([Origin.mqtt, Origin.will] as const),
     receivedAt: 1_700_000_000_000 + random.int(1e6),
-    properties: properties as MessageProperties,
+    properties: properties,
   };
 }
 

@@ -177,7 +177,7 @@ describe('the server', () => {
     'tells a client which subscriptions it may not have, 0x87 or 0x80 [MQTT-3.8.4-7]',
     async () => {
       const acl = [{ user: '*', publish: ['#'], subscribe: ['allowed/#'] }];
-      const other = await WholeSluice.start('memory', { acl, auth: { allowAnonymous: true } } as object);
+      const other = await WholeSluice.start('memory', { acl, auth: { allowAnonymous: true } });
       try {
         for (const [version, refused] of [
           [4, 0x80],

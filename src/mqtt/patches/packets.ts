@@ -16,6 +16,11 @@ import type { AnyPacket, Subscription } from './internals.ts';
 const SUBACK_FAILURE = 0x80;
 /** Packets that a client may send before it has its CONNACK [MQTT-3.1.4-5]. */
 const EARLY_MAX = 42;
+/**
+ * Answers to what we have sent, so they come behind the CONNACK. aedes calls a client connected only once it has written all
+ * that was queued for its session: a client that answers meanwhile must neither wait nor be taken for one that talks too early.
+ */
+const ANSWERS: ReadonlySet<string> = new Set(['puback', 'pubrec', 'pubcomp']);
 
 /** Before the client's first byte is read. */
 export function interceptPackets(connection: Connection): void {
@@ -47,7 +52,7 @@ export function interceptPackets(connection: Connection): void {
       connectCame = true;
       if (packet.cmd === 'connect') early = [];
       pass(packet);
-    } else if (early === undefined) {
+    } else if (early === undefined || ANSWERS.has(packet.cmd)) {
       pass(packet);
     } else if (early.length < EARLY_MAX) {
       // Counted as aedes counts what it works on: nothing more is read until it is.

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSessions, type SessionOptions } from '../../../src/mqtt/sessions.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -27,6 +28,32 @@ async function storeOf(kind: 'level' | 'redis'): Promise<SessionOptions> {
 }
 
 describe.each(['level', 'redis'] as const)('sessions in %s', (kind) => {
+  it('may hold hundreds of messages: the client that resumes answers while they come, and stays', async () => {
+    const sessions = await storeOf(kind);
+    const test = await start({ sessions });
+    const device = await raw(test, { ...session, clientId: 'device' });
+    device.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'r/q', qos: 1 }] });
+    await device.until('suback');
+    device.destroy();
+    await eventually(() => test.broker.clients().total === 0);
+    const sender = await test.connect();
+    const texts = Array.from({ length: 300 }, (_, index) => `queued ${index}`);
+    for (const text of texts) await sender.publishAsync('r/q', text, { qos: 1 });
+    const received: string[] = [];
+    const back = mqtt.connect(`mqtt://127.0.0.1:${test.port}`, {
+      clientId: 'device',
+      clean: false,
+      protocolVersion: 5,
+      properties: session.properties,
+      reconnectPeriod: 0,
+    });
+    afterTest(() => back.endAsync(true));
+    back.on('message', (_, payload) => received.push(payload.toString()));
+    await eventually(() => new Set(received).size === texts.length, 20_000);
+    expect(new Set(received)).toEqual(new Set(texts));
+    expect(back.connected).toBe(true);
+  });
+
   it('outlive a restart: subscriptions, queued messages in their order, retained messages, with their properties', async () => {
     const sessions = await storeOf(kind);
     const first = await start({ sessions });

@@ -145,9 +145,8 @@ function fleetComplaints(fleet: FleetCounts, faults: readonly Fault[]): string[]
 function boundOfRepeats(world: World, faults: readonly Fault[], events: Readonly<Record<string, number>>): number {
   const crashes = world.sluices.reduce((sum, { starts }) => sum + starts - 1, 0) + (events['lease.lost'] ?? 0);
   const replaced = faults.filter((fault) => fault.do === 'redis replaced').length;
-  const shards = 4;
   const lanes = world.partitions * (world.options.peacefulTopic === true ? 2 : 1);
-  const window = Math.ceil((shards * WINDOW_BYTES) / MESSAGE_MIN_BYTES);
+  const window = Math.ceil(WINDOW_BYTES / MESSAGE_MIN_BYTES);
   // A store that goes back to an earlier state has forgotten what was released since.
   if (replaced > 0) return Infinity;
   return crashes * window + faults.length * lanes * CHUNK_RECORDS;

@@ -250,23 +250,21 @@ describe.each(stores)('MQTT 5 with sessions on %s', (store) => {
       },
     );
 
-    pending('closed: too many packets before CONNACK')(
-      'outlives more queued messages than a client may send before its CONNACK [MQTT-3.1.2-5]',
-      async () => {
-        const away = await lasting({ clientId: 'many' });
-        await away.subscribe('many', { qos: 1 });
-        await away.disconnect();
-        const publisher = await connect({ clientId: 'many-publisher' });
-        const payloads = Array.from({ length: 100 }, (_, index) => String(index));
-        await Promise.all(payloads.map((payload) => publisher.publish('many', payload, { qos: 1 })));
-        await publisher.disconnect();
-        const back = await lasting({ clientId: 'many' });
-        await back.untilMessages(payloads.length);
-        expect(back.payloads()).toEqual(payloads);
-        expect(back.closed).toBe(false);
-        await back.disconnect();
-      },
-    );
+    it('outlives more queued messages than a client may send before its CONNACK [MQTT-3.1.2-5]', async () => {
+      const away = await lasting({ clientId: 'many' });
+      await away.subscribe('many', { qos: 1 });
+      await away.disconnect();
+      const publisher = await connect({ clientId: 'many-publisher' });
+      const payloads = Array.from({ length: 100 }, (_, index) => String(index));
+      await Promise.all(payloads.map((payload) => publisher.publish('many', payload, { qos: 1 })));
+      await publisher.disconnect();
+      const back = await lasting({ clientId: 'many' });
+      await back.untilMessages(payloads.length);
+      // Not their order: what was acknowledged a moment ago may come past the queue (docs/guarantees.md, what is not promised).
+      expect(new Set(back.payloads())).toEqual(new Set(payloads));
+      expect(back.closed).toBe(false);
+      await back.disconnect();
+    });
 
     it('ends with the connection if its expiry interval is 0 or absent [MQTT-3.1.2-23]', async () => {
       for (const properties of [{ sessionExpiryInterval: 0 }, {}]) {

@@ -84,14 +84,18 @@ describe.each(stores)('the limits of the buffer, on %s', (store) => {
         // MQTT 5 is told "quota exceeded", MQTT 3.1.1 is closed; nobody is told to give a message up.
         expect(Object.keys(full.disconnects)).toEqual(['0x97']);
         expect(full.refused).toEqual({});
+        // A smaller frame may still fit in between.
+        await eventually(async () => (await sluice.status()).buffer.error?.includes('STORE_FULL') === true, 20_000);
         const { ledger, buffer } = await sluice.status();
-        expect(buffer.error).toContain('STORE_FULL');
         expect(buffer.bytes).toBeLessThanOrEqual(MAX_BYTES);
         expect(buffer.bytes).toBeGreaterThan(0.9 * MAX_BYTES);
         expect(ledger).toMatchObject({ delivered: 0, imbalance: 0, buffered: ledger.accepted });
 
-        // QoS 0 is dropped and counted, and its connection goes on.
-        const dropped = async (): Promise<number> => (await sluice.status()).counters['droppedQos0'] ?? 0;
+        // QoS 0 is dropped and counted, at once or with those that waited too long, and its connection goes on.
+        const dropped = async (): Promise<number> => {
+          const { droppedQos0 = 0, refusedQos0 = 0 } = (await sluice.status()).counters;
+          return droppedQos0 + refusedQos0;
+        };
         const droppedBefore = await dropped();
         for (let at = 0; at < 10; at++) aside.publish('aside', 'x'.repeat(100_000), 0, 0);
         await eventually(async () => (await dropped()) >= droppedBefore + 10, 20_000);

@@ -35,6 +35,7 @@ export class PublishAdmission extends Admission {
   protected override onForbidden(reason: Forbidden): void {
     const error = new Error(this.forbiddenDetail ?? forbidden[reason]);
     const { client, core, info } = this.#connection;
+    this.#connection.answered(this.#packet);
     if (client.version === 5 && reason === 'invalid-payload') {
       const { qos, messageId = 0 } = this.#packet;
       if (qos > 0) {

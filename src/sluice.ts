@@ -251,7 +251,14 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const broker = await createBroker({
       ingest,
       sessions,
-      limits: { maxPacketSizeBytes: limits.maxPacketSizeBytes, connectTimeoutMs: limits.connectTimeoutMs },
+      limits: {
+        maxPacketSizeBytes: limits.maxPacketSizeBytes,
+        connectTimeoutMs: limits.connectTimeoutMs,
+        receiveMaximum: limits.receiveMaximum,
+        inFlightMax: limits.maxInflight,
+        keepAliveMaxSeconds: Math.floor(limits.maxKeepAliveMs / 1000),
+        sessionExpiryMaxSeconds: Math.floor(limits.sessionExpiryMs / 1000),
+      },
       events: {
         fault: (where, error) => this.#report.fault('mqtt.fault', error, { where }),
         connectionRefused: (clientId, error) =>

@@ -23,6 +23,8 @@ import {
 } from './client-list.ts';
 import { authenticate } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
+import { Fanout } from './delivery/fanout.ts';
+import { Handshake } from './handshake.ts';
 import { packetProperties } from './inbound.ts';
 import type { MqttEvents } from './events.ts';
 import { hearBroker, hearClient } from './patches/barrier.ts';
@@ -38,10 +40,14 @@ import { bareBrokerMaps, bareClientMaps } from './patches/maps.ts';
 import { interceptPackets } from './patches/packets.ts';
 import { readInOrder } from './patches/reading.ts';
 import { keepSuccessors } from './patches/takeover.ts';
+import { orderUserProperties } from './patches/user-properties.ts';
 import { Wills } from './patches/wills.ts';
 import { PublishAdmission } from './publish-admission.ts';
 import type { Sessions } from './sessions.ts';
-import { ReasonCode } from './wire.ts';
+import { AedesPersistence } from './sessions/aedes-persistence.ts';
+import { SessionKeeper } from './sessions/keeper.ts';
+import { NEVER_EXPIRES } from './sessions/store.ts';
+import { disconnect, ReasonCode } from './wire.ts';
 
 export interface MqttBrokerOptions {
   readonly ingest: BrokerCore['ingest'];
@@ -52,12 +58,20 @@ export interface MqttBrokerOptions {
     readonly maxPacketSizeBytes: number;
     readonly connectTimeoutMs: number;
     /**
-     * What may wait in the socket of a subscriber that reads too slowly. Beyond it QoS 0 messages pass it by; for a message
-     * of QoS 1 or 2 it is disconnected, and its session keeps what follows. Default 8 MiB.
+     * What may wait for a subscriber that reads too slowly. Beyond it QoS 0 messages pass it by; those of QoS 1 and 2 wait in its
+     * session, and where that is not kept, it is disconnected. Default 8 MiB.
      */
     readonly subscriberBufferBytes?: number;
     /** A client whose socket takes nothing for this long is disconnected. Default 5 s. */
     readonly drainTimeoutMs?: number;
+    /** QoS 1 and 2 messages that a client may have under way to us; more end the connection with 0x93. Default 1,000. */
+    readonly receiveMaximum?: number;
+    /** QoS 1 and 2 messages that are under way to one client, where it does not ask for less. Default 1,000. */
+    readonly inFlightMax?: number;
+    /** Longest keep alive; clients of MQTT 5 are told it. Default 0: any. */
+    readonly keepAliveMaxSeconds?: number;
+    /** Sessions end after this time without a connection. Default: never. */
+    readonly sessionExpiryMaxSeconds?: number;
   };
   readonly events: MqttEvents;
   /** Least time that a client which was closed for an outage has to come back before its will is sent. Default 30 s. */
@@ -96,6 +110,8 @@ export interface MqttBroker {
   readonly connections: number;
   /** Wills that wait for the buffer. */
   readonly pendingWills: number;
+  /** Certainly nobody is to be told of a message on this topic, here or in another process. */
+  silent(topic: string, qos: number): boolean;
 }
 
 /** Aliases that a client of MQTT 5 may set for its topics. */
@@ -121,8 +137,9 @@ class Broker implements MqttBroker {
   readonly #aedes: AedesBroker;
   readonly #core: BrokerCore;
   readonly #wills: Wills;
+  readonly #keeper: SessionKeeper;
+  readonly #handshake: Handshake;
   readonly #connections = new Set<Connection>();
-  readonly #subscriberBufferBytes: number;
   #stopping = false;
   #closing: Promise<void> | undefined;
   readonly counters: MqttCounters = {
@@ -134,6 +151,7 @@ class Broker implements MqttBroker {
     refusedQos0: 0,
     forwarded: 0,
     undelivered: 0,
+    expired: 0,
     willsSent: 0,
     faults: 0,
   };
@@ -142,11 +160,20 @@ class Broker implements MqttBroker {
     this.#options = options;
     const { limits, sessions } = options;
     const willSweepMs = options.willSweepMs ?? 24_000;
-    this.#subscriberBufferBytes = limits.subscriberBufferBytes ?? 8 * 2 ** 20;
+    const { store, emitter } = sessions;
+    const id = brokerId();
+    let queueKeys = 0;
+    const fanout = new Fanout(
+      store,
+      // Keys sort in the order in which they were made.
+      () => `${id}-${(++queueKeys).toString().padStart(16, '0')}`,
+      (clientId) => fanout.ended(clientId),
+    );
+    const persistence = new AedesPersistence(store, fanout);
     const aedesOptions: AedesOptions = {
-      id: brokerId(),
-      mq: sessions.emitter,
-      persistence: sessions.persistence,
+      id,
+      mq: emitter,
+      persistence,
       heartbeatInterval: willSweepMs / 4,
       connectTimeout: limits.connectTimeoutMs,
       drainTimeout: limits.drainTimeoutMs ?? 5_000,
@@ -176,20 +203,53 @@ class Broker implements MqttBroker {
         topicAliasMaximum: TOPIC_ALIASES,
         topicLevelsMax: this.#aedes.maxTopicLevels,
       },
-      silent: sessions.silent,
+      silent: (topic, qos) => this.silent(topic, qos),
+      store,
+      fanout,
+      sharedSubscriptions: true,
+      receiveMaximum: limits.receiveMaximum ?? 1_000,
+      announce: (change) => sessions.announce?.(change),
+      left: ({ client, owner }) => this.#keeper.left(client.id, client.sessionExpiryInterval, owner),
       deliveries: 0,
     };
+    emitter.subscribers = fanout;
+    sessions.onChange?.(({ clientId, subscribed = [], unsubscribed = [], ended }) => {
+      for (const subscription of subscribed) fanout.stored(clientId, subscription);
+      for (const filter of unsubscribed) fanout.notStored(clientId, filter);
+      if (ended === true) fanout.ended(clientId);
+    });
     hearBroker(this.#aedes, this.#core.events.fault);
     this.#wills = new Wills(this.#core, sessions.wills, {
       graceMs: options.willGraceMs ?? 30_000,
       sweepMs: willSweepMs,
     });
-    sessions.persistence.wills = this.#wills;
+    this.#keeper = new SessionKeeper(store, (clientId) => this.#aedes.clients[clientId] !== undefined, {
+      ended: (clientId) => {
+        fanout.ended(clientId);
+        this.#core.announce({ clientId, ended: true });
+      },
+      expiring: (clientId) => fanout.passOn(clientId),
+      fault: this.#core.events.fault,
+    });
+    this.#handshake = new Handshake(
+      {
+        receiveMaximum: this.#core.receiveMaximum,
+        topicAliasMaximum: TOPIC_ALIASES,
+        maxPacketSizeBytes: limits.maxPacketSizeBytes,
+        keepAliveMaxSeconds: limits.keepAliveMaxSeconds ?? 0,
+        sessionExpiryMaxSeconds: limits.sessionExpiryMaxSeconds ?? NEVER_EXPIRES,
+        inFlightMax: limits.inFlightMax ?? 1_000,
+        subscriberBufferBytes: limits.subscriberBufferBytes ?? 8 * 2 ** 20,
+        responseInformation: undefined,
+        sharedSubscriptions: this.#core.sharedSubscriptions,
+      },
+      this.#keeper,
+      this.#wills,
+    );
     const { authenticator } = options;
     Object.assign(this.#aedes, {
       ...(authenticator === undefined ? {} : { authenticate: authenticateWith(authenticator) }),
       authorizePublish: this.#authorizePublish,
-      authorizeForward: this.#authorizeForward,
     });
     this.#aedes.on('client', this.#clientRegistered);
     const failed = (client: AedesClient, error: Error): void => {
@@ -201,6 +261,10 @@ class Broker implements MqttBroker {
   }
 
   async listen(): Promise<void> {
+    const { fanout } = this.#core;
+    await this.#keeper.start(({ clientId, subscriptions }) => {
+      for (const subscription of subscriptions) fanout.stored(clientId, subscription);
+    });
     await this.#aedes.listen();
     this.#wills.install();
   }
@@ -217,7 +281,8 @@ class Broker implements MqttBroker {
     bareClientMaps(client);
     hearClient(connection);
     readInOrder(connection);
-    interceptPackets(connection);
+    orderUserProperties(client);
+    interceptPackets(connection, (connecting, packet) => this.#handshake.connect(connecting, packet));
     stream.once('close', () => this.#closed(connection));
   }
 
@@ -268,6 +333,7 @@ class Broker implements MqttBroker {
       await new Promise((resolve) => setTimeout(resolve, 5));
     await this.disconnectAll(ReasonCode.serverShuttingDown);
     await withinTime(new Promise<void>((resolve) => this.#aedes.close(() => resolve())), CLOSE_TIMEOUT_MS);
+    await withinTime(this.#keeper.stop(), CLOSE_TIMEOUT_MS);
     await this.#options.sessions.close();
   }
 
@@ -292,7 +358,9 @@ class Broker implements MqttBroker {
   }
 
   async offlineSessions(): Promise<number> {
-    return (await this.#options.sessions.persistence.countOffline()).clientsCount;
+    let count = 0;
+    for (const clientId of this.#core.fanout.storedClients()) if (this.#aedes.clients[clientId] === undefined) count++;
+    return count;
   }
 
   disconnect(clientId: string): boolean {
@@ -310,6 +378,12 @@ class Broker implements MqttBroker {
     return this.#connections.size;
   }
 
+  silent(topic: string, qos: number): boolean {
+    const { sessions } = this.#options;
+    if (!sessions.alone() || !sessions.emitter.silent(topic)) return false;
+    return qos === 0 || !this.#core.fanout.queues(topic);
+  }
+
   get pendingWills(): number {
     return this.#wills.pending;
   }
@@ -319,28 +393,15 @@ class Broker implements MqttBroker {
     const connection = connectionOf(client);
     const { publisher } = connection;
     if (publisher === undefined || connection.ending) return;
+    if (!connection.take(packet)) {
+      connection.reject(disconnect(ReasonCode.receiveMaximumExceeded));
+      return;
+    }
+    const lifeSeconds = packet.properties?.['messageExpiryInterval'];
+    // From now on, however long it waits for the buffer. 0 is for those who are there now.
+    if (typeof lifeSeconds === 'number') packet.messageExpiry = Date.now() + Math.max(1, lifeSeconds) * 1000;
     this.counters.published[packet.qos]++;
     this.#core.ingest.admit(new PublishAdmission(connection, publisher, packet, done));
-  };
-
-  /** Called before a message is written to a subscriber, and for each queued one of a session that resumes. */
-  readonly #authorizeForward = (
-    client: AedesClient,
-    packet: PublishPacket & { brokerId: string | null },
-  ): PublishPacket | null => {
-    const connection = connectionOf(client);
-    // A queued or retained message: aedes reads those no faster than they are taken, and would delete what is refused here.
-    const readNoFaster = packet.messageId !== undefined || packet.brokerId === null;
-    if (readNoFaster || (!connection.ending && client.conn.writableLength <= this.#subscriberBufferBytes)) {
-      this.counters.forwarded++;
-      return packet;
-    }
-    this.counters.undelivered++;
-    if (packet.qos > 0 && !connection.ending) {
-      connection.endedByUs = true;
-      client.emit('error', new Error('the subscriber does not read fast enough'));
-    }
-    return null;
   };
 
   readonly #clientRegistered = (client: AedesClient): void => {
@@ -349,6 +410,7 @@ class Broker implements MqttBroker {
     connection.publisher.identity = connection.identity;
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
+    connection.registered?.();
     endAtExpiry(connection);
     if (this.#stopping) connection.end(ReasonCode.serverShuttingDown);
   };
@@ -356,6 +418,7 @@ class Broker implements MqttBroker {
   #closed(connection: Connection): void {
     this.#connections.delete(connection);
     const { client, publisher } = connection;
+    connection.gone();
     if (publisher === undefined) return;
     this.#wills.closed(client);
     // The session ends with the connection, and with it what its QoS 2 packet ids meant [MQTT-3.1.2-23].

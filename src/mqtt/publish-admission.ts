@@ -33,6 +33,7 @@ export class PublishAdmission extends Admission {
     const error = new Error(forbidden[reason]);
     const { client, core, info } = this.#connection;
     if (client.version === 5) {
+      this.#connection.answered(this.#packet);
       this.#connection.writeAcknowledgements();
       this.#done(error);
     } else {

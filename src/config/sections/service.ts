@@ -22,6 +22,28 @@ export const limits = z
       min: '100ms',
       max: '5m',
     }),
+    maxKeepAlive: duration(
+      '0s',
+      'Longest keep alive. A client of MQTT 5 that asks for a longer one, or for none, is told this one. `0s`: any.',
+      { min: '0s', max: '18h' },
+    ),
+    sessionExpiry: duration(
+      '30d',
+      'A session without a connection ends after this time, whatever longer one its client asks for: subscriptions and queued messages.',
+      { min: '1s', max: '10000d' },
+    ),
+    receiveMaximum: integer(
+      1_000,
+      'QoS 1 and 2 messages that a client may have under way to sluice. One of MQTT 5 that sends more is disconnected (0x93).',
+      1,
+      65_535,
+    ),
+    maxInflight: integer(
+      1_000,
+      'QoS 1 and 2 messages that are under way to one client before it acknowledges, where it does not ask for less.',
+      1,
+      65_535,
+    ),
   })
   .prefault({})
   .meta({ description: 'What one process takes on.' });

@@ -18,6 +18,10 @@ export interface PublishPacket {
   dup: boolean;
   messageId?: number;
   properties?: PacketProperties;
+  /** Who published it. */
+  clientId?: string;
+  /** When it is void, milliseconds since the epoch. */
+  messageExpiry?: number;
   /** handlers/publish.js: with this set aedes neither acknowledges nor publishes; see Connection. */
   _notAuthorized?: boolean;
 }
@@ -32,7 +36,6 @@ export interface WillPacket {
 
 export interface Subscription {
   topic: string;
-  /** Replaced by the granted QoS or the reason code once the SUBSCRIBE is done. */
   qos: number;
   nl?: boolean;
   rap?: boolean;
@@ -52,7 +55,20 @@ export interface AnyPacket {
   clean?: boolean;
   keepalive?: number;
   will?: WillPacket;
+  username?: string;
+  password?: Buffer;
   subscriptions?: Subscription[];
+  unsubscriptions?: string[];
+  reasonCode?: number;
+}
+
+/** What a hook may say with a refusal. */
+export interface HookError extends Error {
+  /** Of MQTT 3 (§3.2.2.3), 2 to 5. */
+  readonly returnCode?: number;
+  /** With a server reference: 0x9C or 0x9D. */
+  readonly reasonCode?: number;
+  readonly serverReference?: string;
 }
 
 export interface AedesClient extends EventEmitter {
@@ -67,7 +83,14 @@ export interface AedesClient extends EventEmitter {
   conn: Duplex;
   subscriptions: Record<string, unknown>;
   duplicates: Record<string, number>;
+  will: WillPacket | null;
   sessionExpiryInterval: number;
+  /** As the CONNECT said: what a DISCONNECT may say depends on it [MQTT-3.14.2-2]. */
+  _connectSessionExpiryInterval: number;
+  _wireVersion: number | null;
+  _requestProblemInformation: boolean;
+  _authorized: boolean;
+  _connectTimer: NodeJS.Timeout | null;
   _cleanStart: boolean;
   /** Of a client that gave no id: the one that aedes has chosen. */
   _assignedClientId?: string;
@@ -84,14 +107,11 @@ export interface AedesClient extends EventEmitter {
   resume(): void;
   close(done?: () => void): void;
   disconnect(options: { reasonCode: number }, done?: () => void): void;
-  subscribe(
-    packet: { subscriptions: Subscription[]; properties?: PacketProperties },
-    done: (error?: Error | null) => void,
-  ): void;
   waitForDrain(done: () => void): void;
 }
 
 export type Done = (error?: Error | null) => void;
+export type HookDone = (error: HookError | null, accepted?: boolean) => void;
 
 export interface AedesBroker extends EventEmitter {
   id: string;
@@ -100,12 +120,28 @@ export interface AedesBroker extends EventEmitter {
   maxTopicLevels: number;
   clients: Record<string, AedesClient>;
   brokers: Record<string, number>;
+  counter: number;
+  delayedWills: Map<string, unknown>;
+  preConnect: (client: AedesClient, packet: AnyPacket, done: HookDone) => void;
+  authenticate: (
+    client: AedesClient,
+    username: string | undefined,
+    password: Buffer | undefined,
+    done: HookDone,
+  ) => void;
+  authorizeSubscribe: (
+    client: AedesClient,
+    subscription: Subscription,
+    done: (error: Error | null, allowed: Subscription | null) => void,
+  ) => void;
   _clearWillInterval: NodeJS.Timeout;
   _takingOver: Set<string>;
   handle(stream: Duplex): AedesClient;
   listen(): Promise<void>;
   publish(packet: object, client: AedesClient | null, done: Done): void;
   close(done: () => void): void;
+  registerClient(client: AedesClient): void;
+  clearDelayedWill(clientId: string): void;
   unregisterClient(client: AedesClient): void;
   scheduleSessionExpiry(client: AedesClient): void;
   publishWill(client: AedesClient, will: WillPacket): void;
@@ -122,7 +158,17 @@ const brokerMembers = [
   'publish',
   'close',
 ] as const;
-const brokerMethods = ['unregisterClient', 'scheduleSessionExpiry', 'publishWill', 'scheduleWill'] as const;
+const brokerMethods = [
+  'registerClient',
+  'unregisterClient',
+  'scheduleSessionExpiry',
+  'clearDelayedWill',
+  'publishWill',
+  'scheduleWill',
+  'preConnect',
+  'authenticate',
+  'authorizeSubscribe',
+] as const;
 
 export function assertInternals(broker: AedesBroker): void {
   for (const member of [...brokerMembers, ...brokerMethods]) {

@@ -88,7 +88,7 @@ describe('the emitter of several processes', () => {
     const emitter = new RedisEmitter({ publisher, subscriber }, channel, id, (_where, error) => faults.push(error));
     await emitter.join();
     const got: string[] = [];
-    emitter.on('#', (each) => got.push(each.topic));
+    for (const filter of ['#', '$SYS/#']) emitter.on(filter, (each) => got.push(each.topic));
     const leave = (): void => {
       publisher.disconnect();
       subscriber.disconnect();

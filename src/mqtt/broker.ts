@@ -24,6 +24,7 @@ import {
 import { authenticate } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
 import { Fanout } from './delivery/fanout.ts';
+import { Lanes } from './delivery/lane.ts';
 import { Handshake } from './handshake.ts';
 import { packetProperties } from './inbound.ts';
 import type { MqttEvents } from './events.ts';
@@ -210,6 +211,7 @@ class Broker implements MqttBroker {
       receiveMaximum: limits.receiveMaximum ?? 1_000,
       announce: (change) => sessions.announce?.(change),
       left: ({ client, owner }) => this.#keeper.left(client.id, client.sessionExpiryInterval, owner),
+      lanes: new Lanes(),
       deliveries: 0,
     };
     emitter.subscribers = fanout;
@@ -408,6 +410,7 @@ class Broker implements MqttBroker {
     const connection = connectionOf(client);
     connection.publisher = this.#options.ingest.publisher(client.id, connection.identity.user, client._cleanStart);
     connection.publisher.identity = connection.identity;
+    connection.enterLane();
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
     connection.registered?.();

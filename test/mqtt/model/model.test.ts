@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { randomFrom } from '../../support/random.ts';
 import { startMosquitto } from '../../support/services.ts';
+import { WholeSluice } from '../support/whole-sluice.ts';
 import { campaign, type CampaignResult } from './campaign.ts';
 import { check } from './checker.ts';
 import type { Delivered, History } from './history.ts';
@@ -57,6 +58,20 @@ describe('publish and subscribe at random keep to the specification', () => {
       const result = await campaign({ seed, port: () => mosquitto.port, filters });
       expectSound(result);
       expectFound(result);
+    },
+  );
+
+  it.each(['level'] as const)(
+    'with sessions on %s, through a restart of sluice',
+    { timeout: 60_000 },
+    async (store) => {
+      const sluice = await WholeSluice.start(store);
+      stops.push(() => sluice.stop());
+      const restart = async (): Promise<void> => {
+        await sluice.close();
+        await sluice.open();
+      };
+      expectSound(await campaign({ seed, port: () => sluice.port, restart }));
     },
   );
 });

@@ -1,5 +1,5 @@
 /** What a Kafka cluster does to a producer: leaders go, replicas lack, topics vanish, grow, close, refuse. */
-import { between, kill, times } from '../draw.ts';
+import { between, kill, LEASE_MS, times } from '../draw.ts';
 import type { Fault } from '../faults.ts';
 import { scaled, single, type Scenario, type Stage } from '../scenario.ts';
 import { LOAD } from './kill.ts';
@@ -70,12 +70,13 @@ const topicsAndKills: Scenario = {
   name: 'topic faults and kills, redis',
   about:
     'sluice is killed while a topic cannot be written: what waits for it comes first, in order, when it works again',
-  fullSeconds: 80,
+  fullSeconds: 130,
   world: { ...topics.world, store: 'redis' },
   steps: (random, scale) =>
     times(scaled(6, scale), () => ({
       gapMs: random.int(800),
-      faults: [{ do: 'access revoked', forMs: between(random, 4_000, 8_000) }, kill(random, 'sluice')],
+      // Longer than the lease of the one that was killed: before it has ended nobody meets the topic.
+      faults: [{ do: 'access revoked', forMs: LEASE_MS + between(random, 3_000, 7_000) }, kill(random, 'sluice')],
     })),
   check: ({ complain }, { events }) => {
     if (events['topic.fault'] === undefined) complain('the topic never failed: the run has shown nothing');

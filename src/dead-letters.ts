@@ -24,8 +24,6 @@ export type { FoundDeadLetter } from './forward/dead-letter-reading.ts';
 export interface ReplayOptions {
   /** Counts what would be put in, and puts nothing in. */
   readonly dryRun?: boolean;
-  /** Told about each step, for who watches. */
-  readonly onProgress?: (counts: ReplayCounts) => void;
 }
 
 interface DeskParts {
@@ -66,7 +64,7 @@ export class DeadLetterDesk {
     return turn;
   }
 
-  async #replay(filter: DeadLetterFilter, { dryRun = false, onProgress }: ReplayOptions): Promise<ReplayCounts> {
+  async #replay(filter: DeadLetterFilter, { dryRun = false }: ReplayOptions): Promise<ReplayCounts> {
     const { kafka, topic, store, ingest } = this.#parts;
     const counts = { found: 0, replayed: 0, before: 0, noRoute: 0, incomplete: 0 };
     const name = replayName(topic, filter);
@@ -87,7 +85,6 @@ export class DeadLetterDesk {
         const waiter = flight.waiter(() => counts.replayed++);
         ingest.replay(messageOf(letter, record), cursor, waiter);
       }
-      onProgress?.(counts);
     }
     await flight.landed();
     return { ...counts };

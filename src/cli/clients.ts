@@ -1,7 +1,7 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { askAdmin } from '../http/admin.ts';
 import type { ClientStatus, Page } from '../http/port.ts';
-import { configOf, withConfig, type ConfigFlags } from './options.ts';
+import { configOf, wholeNumber, withConfig, type ConfigFlags } from './options.ts';
 import { renderTable } from './table.ts';
 import { approximateSize } from './terminal.ts';
 
@@ -41,9 +41,4 @@ function renderClients({ total, items }: Page<ClientStatus>): string {
   ]);
   const head = ['client id', 'user', 'protocol', 'from', 'connected', 'subscriptions', 'received', 'sent'];
   return `${renderTable(head, rows)}${items.length} of ${total.toLocaleString('en-US')}\n`;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('write a whole number');
-  return Number(text);
 }

@@ -8,7 +8,7 @@ import { askAdmin } from '../http/admin.ts';
 import { kafkaOptions } from '../kafka-options.ts';
 import type { DeadLetterFilter, ReplayCounts } from '../status.ts';
 import { ExitCode } from './exit-codes.ts';
-import { configOf, withConfig, type ConfigFlags } from './options.ts';
+import { configOf, wholeNumber, withConfig, type ConfigFlags } from './options.ts';
 import { renderTable } from './table.ts';
 
 interface FilterFlags extends ConfigFlags {
@@ -174,9 +174,4 @@ function time(text: string): number {
   const at = Date.parse(text);
   if (Number.isNaN(at)) throw new InvalidArgumentError('write a time such as 2026-11-01T12:00:00Z');
   return at;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('write a whole number');
-  return Number(text);
 }

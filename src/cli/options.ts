@@ -22,6 +22,12 @@ export function configOf(flags: ConfigFlags): LoadedConfig {
   return loadConfig({ file, env: process.env, flags: flags.set });
 }
 
+/** For options that count. */
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('write a whole number');
+  return Number(text);
+}
+
 function collect(pair: string, before: Record<string, string>): Record<string, string> {
   const at = pair.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('write PATH=VALUE, such as buffer.store=redis');

@@ -87,7 +87,10 @@ export function actionFor(world: World, fault: Fault, random: Random): Action {
           );
           // One node less is no fault by itself: what comes now is.
           await eventually(() => world.delivers(), 60_000, 'sluice does not deliver with one node less');
+          const before = saidTooFew(world);
           await world.setTopicConfig({ 'min.insync.replicas': world.kafka.nodes.length });
+          // The configuration reaches the brokers when they have the time: the fault lasts from where a producer meets it.
+          await eventually(() => saidTooFew(world) > before, 30_000, 'nobody has met the lack of replicas');
         },
         end: async () => {
           await world.kafka.nodes.at(-1)!.start();
@@ -311,4 +314,9 @@ async function expireDeadLetters(world: World): Promise<void> {
       partitions: [{ partition: last.partition, offset: String(last.offset + 1) }],
     });
   });
+}
+
+function saidTooFew(world: World): number {
+  const lines = world.sluices.flatMap((sluice) => sluice.log());
+  return lines.filter(({ reason }) => reason === 'NOT_ENOUGH_REPLICAS').length;
 }

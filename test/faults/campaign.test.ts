@@ -27,11 +27,11 @@ const QUICK: readonly [name: string, scale: number][] = [
   ['disk full, level', 0.2],
   ['disk errors, level', 0.25],
   ['clock, level', 0.5],
-  ['leaders, three nodes', 0.25],
-  ['topic faults', 0.1],
+  ['leaders, three nodes, level', 0.25],
+  ['topic faults, level', 0.1],
   ['topic faults and kills, redis', 0.1],
-  ['partitions added', 0.1],
-  ['oversized messages', 0.3],
+  ['partitions added, level', 0.1],
+  ['oversized messages, level', 0.3],
 ];
 
 /** What acknowledges before it has stored is to be found: a buffer in memory, killed while Kafka is silent. */

@@ -5,15 +5,16 @@ import { scaled, single, type Scenario, type Stage } from '../scenario.ts';
 import { LOAD } from './kill.ts';
 import type { Judgement } from '../judgement.ts';
 import type { StepRecord } from '../recorder.ts';
+import type { StoreName } from '../world.ts';
 
 /** Half the load, and three brokers: this is about what happens, not about how fast. */
 const CLUSTER_LOAD = { devices: 20, perSecond: 1_000, window: 20, qos: [1, 2] } as const;
 
-const leaders: Scenario = {
-  name: 'leaders, three nodes',
+const leaders = (store: StoreName): Scenario => ({
+  name: `leaders, three nodes, ${store}`,
   about: 'nodes killed and frozen, leaders moved, min.insync.replicas not met, under load',
   fullSeconds: 120,
-  world: { store: 'level', kafkaNodes: 3, partitions: 6, fleet: CLUSTER_LOAD },
+  world: { store, kafkaNodes: 3, partitions: 6, fleet: CLUSTER_LOAD },
   steps: (random, scale) => {
     const kinds: (() => Fault)[] = [
       () => ({ do: 'leaders moved' }),
@@ -28,7 +29,9 @@ const leaders: Scenario = {
     const said = world.sluices.flatMap((sluice) => sluice.log()).some(({ reason }) => reason === 'NOT_ENOUGH_REPLICAS');
     if (!said) complain('there were always enough replicas: that fault did not take hold');
   },
-};
+});
+
+const TOPIC_WORLD = { access: true, partitions: 4, peacefulTopic: true, fleet: CLUSTER_LOAD } as const;
 
 /** While one topic cannot be written, the others go on. */
 function othersGoOn(stage: Stage, steps: readonly StepRecord[]): void {
@@ -51,11 +54,11 @@ function topicFailedAlone(stage: Stage, judgement: Judgement, steps: readonly St
   othersGoOn(stage, steps);
 }
 
-const topics: Scenario = {
-  name: 'topic faults',
+const topics = (store: StoreName): Scenario => ({
+  name: `topic faults, ${store}`,
   about: 'a topic is deleted and created again, its ACL is taken away and given back; the other topic goes on',
   fullSeconds: 80,
-  world: { store: 'level', access: true, partitions: 4, peacefulTopic: true, fleet: CLUSTER_LOAD },
+  world: { ...TOPIC_WORLD, store },
   steps: (random, scale) => {
     const kinds: (() => Fault)[] = [
       () => ({ do: 'topic deleted', goneMs: between(random, 2_000, 6_000) }),
@@ -64,14 +67,14 @@ const topics: Scenario = {
     return times(scaled(8, scale, 2), (index) => single(kinds[index % kinds.length]!(), random.int(800)));
   },
   check: topicFailedAlone,
-};
+});
 
-const topicsAndKills: Scenario = {
-  name: 'topic faults and kills, redis',
+const topicsAndKills = (store: StoreName): Scenario => ({
+  name: `topic faults and kills, ${store}`,
   about:
     'sluice is killed while a topic cannot be written: what waits for it comes first, in order, when it works again',
   fullSeconds: 130,
-  world: { ...topics.world, store: 'redis' },
+  world: { ...TOPIC_WORLD, store },
   steps: (random, scale) =>
     times(scaled(6, scale), () => ({
       gapMs: random.int(800),
@@ -81,14 +84,14 @@ const topicsAndKills: Scenario = {
   check: ({ complain }, { events }) => {
     if (events['topic.fault'] === undefined) complain('the topic never failed: the run has shown nothing');
   },
-};
+});
 
-const partitions: Scenario = {
-  name: 'partitions added',
+const partitions = (store: StoreName): Scenario => ({
+  name: `partitions added, ${store}`,
   about: 'the topic grows under load: devices that move to another partition keep their order',
   fullSeconds: 100,
   world: {
-    store: 'level',
+    store,
     kafkaNodes: 3,
     partitions: 3,
     // By the clock that the brokers share here the judge sees what came first, also across partitions.
@@ -107,17 +110,17 @@ const partitions: Scenario = {
     measure('moved', verdict.moved);
     if (verdict.moved === 0) complain('no device moved to another partition: the run has shown nothing');
   },
-};
+});
 
 const MAX_BYTES = 4_000;
 
-const oversized: Scenario = {
-  name: 'oversized messages',
+const oversized = (store: StoreName): Scenario => ({
+  name: `oversized messages, ${store}`,
   about:
     'messages that the topic does not take go to the dead-letter topic with the reason, whose retention removes them',
   fullSeconds: 30,
   world: {
-    store: 'level',
+    store,
     topicConfig: { 'max.message.bytes': MAX_BYTES },
     fleet: { ...LOAD, perSecond: 500, qos: [1, 2], oversized: { every: 25, bytes: 3 * MAX_BYTES } },
   },
@@ -141,6 +144,10 @@ const oversized: Scenario = {
     }
     if ((ledger?.deadLettered ?? 0) < found) complain(`the ledger counts ${ledger?.deadLettered} dead letters`);
   },
-};
+});
 
-export const kafkaScenarios: readonly Scenario[] = [leaders, topics, topicsAndKills, partitions, oversized];
+const STORES: readonly StoreName[] = ['level', 'redis'];
+
+export const kafkaScenarios: readonly Scenario[] = [leaders, topics, topicsAndKills, partitions, oversized].flatMap(
+  (of) => STORES.map(of),
+);

@@ -81,11 +81,26 @@ class HostileProcess {
   }
 }
 
+/** Each kind of neighbour against a sluice of its own: what one leaves behind (a session and its queue) is not to fall on the next. */
 export async function runNeighbours(
   options: NeighboursOptions,
   kafka: SharedKafka,
   watcher: Watcher,
 ): Promise<NeighbourReport[]> {
+  const reports: NeighbourReport[] = [];
+  for (const [name, hostile] of Object.entries(options.hostile)) {
+    watcher.step(`${options.store}: ${name}`);
+    reports.push(await runBeside(name, hostile, options, kafka));
+  }
+  return reports;
+}
+
+async function runBeside(
+  name: string,
+  hostile: Hostile,
+  options: NeighboursOptions,
+  kafka: SharedKafka,
+): Promise<NeighbourReport> {
   const redis = options.store === 'redis' ? await startRedis() : undefined;
   const topic = uniqueTopic('neighbours');
   await kafka.createTopic(topic, 4);
@@ -118,39 +133,34 @@ export async function runNeighbours(
     }
     return { devices: await devices.latency(), announcers: await announcers.latency(), rssMaxBytes };
   };
-  const reports: NeighbourReport[] = [];
+  const among = async (deaf: boolean) => {
+    const neighbours = new HostileProcess(hostile, sluice.port, deaf);
+    try {
+      const connected = async (): Promise<boolean> =>
+        deaf && hostile.kind === 'subscriber' && (await neighbours.counts()).closed < hostile.count;
+      return { window: await measure(connected), counts: await neighbours.counts() };
+    } finally {
+      await neighbours.stop();
+      // Their connections end, and what they left is done.
+      await sleep(SETTLE_MS);
+    }
+  };
   try {
     await devices.until(({ acknowledged }) => acknowledged > options.perSecond);
     await announcers.until(({ acknowledged }) => acknowledged > options.announcementsPerSecond);
-    for (const [name, hostile] of Object.entries(options.hostile)) {
-      watcher.step(`${options.store}: ${name}`);
-      const before = (await devices.counts()).reconnects;
-      const usual = await measure();
-      const among = async (deaf: boolean) => {
-        const neighbours = new HostileProcess(hostile, sluice.port, deaf);
-        try {
-          const connected = async (): Promise<boolean> =>
-            deaf && hostile.kind === 'subscriber' && (await neighbours.counts()).closed < hostile.count;
-          return { window: await measure(connected), counts: await neighbours.counts() };
-        } finally {
-          await neighbours.stop();
-          // Their connections end, and what they left is done.
-          await sleep(SETTLE_MS);
-        }
-      };
-      const reading = await among(false);
-      const deaf = await among(true);
-      reports.push({
-        name,
-        usual,
-        reading: reading.window,
-        hostile: deaf.window,
-        closed: deaf.counts.closed,
-        blocked: deaf.counts.blocked,
-        reconnects: (await devices.counts()).reconnects - before,
-      });
-    }
-    return reports;
+    const before = (await devices.counts()).reconnects;
+    const usual = await measure();
+    const reading = await among(false);
+    const deaf = await among(true);
+    return {
+      name,
+      usual,
+      reading: reading.window,
+      hostile: deaf.window,
+      closed: deaf.counts.closed,
+      blocked: deaf.counts.blocked,
+      reconnects: (await devices.counts()).reconnects - before,
+    };
   } finally {
     devices.stop();
     announcers.stop();

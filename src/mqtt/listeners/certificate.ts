@@ -28,7 +28,7 @@ export interface SecureOptions {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly requestCert: boolean;
   readonly rejectUnauthorized: boolean;
-  readonly secureOptions?: number;
+  readonly secureOptions: number;
 }
 
 /** @throws SluiceError LISTENER_FAILED when a file cannot be read, is no PEM, or the key is not that of the certificate */
@@ -55,8 +55,11 @@ export async function loadCertificate(name: ListenerName, options: TlsOptions): 
     requestCert: options.clientCertificate !== 'none',
     // What does not hold is refused after the handshake, by watchHandshakes(), where the reason can be told.
     rejectUnauthorized: false,
-    // A resumed session would bring the certificate of the first one back unchecked, or the right of a client without one.
-    ...(options.clientCertificate === 'none' ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
+    secureOptions:
+      // A handshake costs us more than the client, and counts once per connection.
+      constants.SSL_OP_NO_RENEGOTIATION |
+      // A resumed session would bring the certificate of the first one back unchecked, or the right of a client without one.
+      (options.clientCertificate === 'none' ? 0 : constants.SSL_OP_NO_TICKET),
   };
   try {
     tls.createSecureContext(secure);

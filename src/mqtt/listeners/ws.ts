@@ -1,6 +1,7 @@
 /** MQTT over WebSocket, with and without TLS (MQTT 5.0 §6, RFC 6455). */
 import http from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type tls from 'node:tls';
 import { WebSocketServer } from 'ws';
@@ -22,6 +23,15 @@ const SUBPROTOCOLS = ['mqtt', 'mqttv3.1'] as const;
 const MAX_HEADER_BYTES = 8 * 1024;
 /** A frame may hold several packets, and parts of them [MQTT-6.0.0-2]. */
 const FRAME_MARGIN_BYTES = 64 * 1024;
+/** Of one message. Each is held with some hundred bytes of its own, however little is in it. */
+const FRAGMENTS_MAX = 1_024;
+/** A frame may come in pieces as small as this on average; each is held with some hundred bytes of its own, too. */
+const PIECE_BYTES = 128;
+/** What a client is told of HTTP that is none, by Node's code for it. */
+const HTTP_FAULTS: Readonly<Record<string, readonly [status: number, reason: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, `the headers are longer than ${MAX_HEADER_BYTES} bytes`],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not come in time'],
+};
 
 export async function startWs(options: WsListenerOptions, context: ListenerContext): Promise<Listening> {
   const server = http.createServer(httpOptions(context));
@@ -39,6 +49,8 @@ export async function startWss(options: WssListenerOptions, context: ListenerCon
     ...secure,
     handshakeTimeout: context.handshakeTimeoutMs,
   });
+  // https makes a 'clientError' of each failed handshake, too: it would be reported twice.
+  server.removeAllListeners('tlsClientError');
   watchHandshakes(server, 'wss', options.tls, context);
   serve('wss', server, options, context);
   const address = await listen(server, 'wss', options);
@@ -62,11 +74,14 @@ function serve(
   options: WsListenerOptions,
   context: ListenerContext,
 ): void {
+  const messageMaxBytes = context.maxPacketSizeBytes + FRAME_MARGIN_BYTES;
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    maxPayload: context.maxPacketSizeBytes + FRAME_MARGIN_BYTES,
+    maxPayload: messageMaxBytes,
+    maxFragments: FRAGMENTS_MAX,
+    maxBufferedChunks: Math.ceil(messageMaxBytes / PIECE_BYTES),
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
   });
   const fail = (socket: Duplex, remoteAddress: string, status: number, reason: string): void => {
@@ -78,8 +93,9 @@ function serve(
     response.end(`MQTT over WebSocket: ${options.path}\n`);
     request.resume();
   });
-  server.on('clientError', (error, socket: Duplex) => {
-    fail(socket, '', 400, `not HTTP: ${error.message}`);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const [status, reason] = HTTP_FAULTS[error.code ?? ''] ?? [400, `not HTTP: ${error.message}`];
+    fail(socket, addressOf(socket), status, reason);
   });
   server.on('upgrade', (request, socket, head) => {
     const { remoteAddress = '', remotePort = 0 } = request.socket;
@@ -105,7 +121,12 @@ function serve(
       });
     }
   });
-  webSockets.on('wsClientError', (error, socket) => fail(socket, '', 400, error.message));
+  webSockets.on('wsClientError', (error, socket) => fail(socket, addressOf(socket), 400, error.message));
+}
+
+/** A server of HTTP has no other streams than sockets; one that is closed has no address any more. */
+function addressOf(socket: Duplex): string {
+  return (socket as Socket).remoteAddress ?? '';
 }
 
 function refuse(socket: Duplex, status: number, reason: string): void {

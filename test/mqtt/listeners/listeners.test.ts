@@ -10,13 +10,11 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { makeCertificates } from '../../../src/cli/certs.ts';
-import type { ConnectionInfo } from '../../../src/mqtt/connection.ts';
 import type { TlsOptions } from '../../../src/mqtt/listeners/certificate.ts';
-import { startListeners, type Listeners, type ListenersOptions } from '../../../src/mqtt/listeners/listeners.ts';
 import { eventually } from '../../support/eventually.ts';
-import { afterTest, start } from '../support/harness.ts';
+import { afterTest } from '../support/harness.ts';
 import { RawClient } from '../support/raw-client.ts';
-import type { TestBroker } from '../support/test-broker.ts';
+import { serve } from '../support/served.ts';
 
 const run = promisify(execFile);
 const host = '127.0.0.1';
@@ -27,36 +25,6 @@ beforeAll(async () => {
   await makeCertificates({ directory: certificates, clients: ['device-1'] });
 });
 afterAll(() => rm(certificates, { recursive: true, force: true }));
-
-interface Served extends TestBroker {
-  readonly listeners: Listeners;
-  readonly infos: ConnectionInfo[];
-  readonly clientFaults: string[];
-  readonly ownFaults: string[];
-  portOf(name: string): number;
-}
-
-async function serve(options: ListenersOptions, limits = {}): Promise<Served> {
-  const test = await start();
-  const infos: ConnectionInfo[] = [];
-  const clientFaults: string[] = [];
-  const ownFaults: string[] = [];
-  const listeners = await startListeners(
-    options,
-    (stream, info) => {
-      infos.push(info);
-      test.broker.handle(stream, info);
-    },
-    {
-      limits: { connections: 1_000, maxPacketSizeBytes: 262_144, connectTimeoutMs: 2_000, ...limits },
-      clientFault: (listener, _address, error) => clientFaults.push(`${listener}: ${error.message}`),
-      fault: (where, error) => ownFaults.push(`${where}: ${String(error)}`),
-    },
-  );
-  afterTest(() => listeners.close());
-  const portOf = (name: string): number => listeners.listening.find((each) => each.name === name)?.port ?? 0;
-  return { ...test, listeners, infos, clientFaults, ownFaults, portOf };
-}
 
 const secure = (overrides: Partial<TlsOptions> = {}): TlsOptions => ({
   cert: certificate('server.crt'),

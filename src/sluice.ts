@@ -723,6 +723,7 @@ function countersOf(running: Running, forward: ForwardStatus | undefined): Recor
     unrouted: ingest.counters.unrouted,
     forbidden: ingest.counters.forbidden,
     rejected: ingest.counters.invalid,
+    throttled: ingest.counters.throttled,
     appends: sum('appends'),
     appended: sum('messages'),
     refused: sum('refused'),

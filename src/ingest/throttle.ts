@@ -19,6 +19,8 @@ export interface RateLimits {
 
 /** Between two looks at a throttled client, so that thousands of them cost little. */
 const LOOK_MIN_MS = 5;
+/** Limits may have been raised meanwhile. */
+const LOOK_MAX_MS = 1_000;
 
 export class Throttle {
   readonly #limits: () => RateLimits;
@@ -110,7 +112,7 @@ export class Throttle {
     const { messagesPerSecond, bytesPerSecond } = this.#limits();
     const forMessage = messagesPerSecond > 0 ? (1 - this.#messages) / messagesPerSecond : 0;
     const forBytes = bytesPerSecond > 0 ? -this.#bytes / bytesPerSecond : 0;
-    return Math.max(LOOK_MIN_MS, Math.ceil(1000 * Math.max(forMessage, forBytes)));
+    return Math.min(LOOK_MAX_MS, Math.max(LOOK_MIN_MS, Math.ceil(1000 * Math.max(forMessage, forBytes))));
   }
 }
 

@@ -77,6 +77,11 @@ function messageReadings({ counters, totals }: SluiceStatus): Reading[] {
       'QoS 0 messages that were dropped because the buffer was full or failed.',
       (counters['droppedQos0'] ?? 0) + (counters['refusedQos0'] ?? 0),
     ),
+    counter(
+      'sluice_messages_throttled_total',
+      'Messages that came faster than their client may publish (limits): they waited, or ended its connection.',
+      counters['throttled'],
+    ),
     counter('sluice_messages_unrouted_total', 'Messages that match no route.', counters['unrouted']),
     counter(
       'sluice_qos2_duplicates_total',

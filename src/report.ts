@@ -253,6 +253,7 @@ export class Report implements Heard {
   /** A client that goes on with what it may not do is one line and a count per rule. */
   denied(denial: Denial): void {
     const { clientId, action, topic, rule } = denial;
+    this.#count('access.denied');
     const suppressed = this.#sampler.take(`denied ${action} ${rule} ${clientId}`);
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? {} : { suppressed };

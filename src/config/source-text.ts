@@ -9,11 +9,13 @@ const mask = '***';
 const excerptWidth = 110;
 /** `redis://user:password@host`: from the colon to the last @ of the word; `redis://:password` also where the @ was forgotten. */
 const credentials = /(:\/\/[^\s:/@]*:)(?:\S*(?=@)|(?<=:\/\/:)\S+)/g;
+/** `https://host/path?key=…`: keys of services are often given there. */
+const query = /(:\/\/[^\s?"']*\?)[^\s"'#]+/g;
 const secretLine = /(?:pass|pasw|pwd|secret|token|credential|private)[\w-]*["']?\s*[:=]\s*/i;
 
-/** A text without the passwords of the URLs in it. */
+/** A text without the passwords and queries of the URLs in it. */
 export function withoutCredentials(text: string): string {
-  return text.replace(credentials, `$1${mask}`);
+  return text.replace(credentials, `$1${mask}`).replace(query, `$1${mask}`);
 }
 
 export class SourceText {
@@ -63,7 +65,7 @@ export class SourceText {
   #hiddenIn(lineStart: number, lineEnd: number, unparsed: boolean): Span[] {
     const line = this.text.slice(lineStart, lineEnd);
     const hidden = this.#secrets.filter(([start, end]) => start < lineEnd && end > lineStart);
-    for (const match of line.matchAll(credentials)) {
+    for (const match of [...line.matchAll(credentials), ...line.matchAll(query)]) {
       const start = lineStart + match.index + (match[1]?.length ?? 0);
       hidden.push([start, lineStart + match.index + match[0].length]);
     }

@@ -32,6 +32,8 @@ describe('a secret', () => {
     ['in a URL', 'buffer: { url: "redis://u:hunter2@localhost", stor: level }\n'],
     ['in a URL that is none', 'buffer: { store: redis, url: "http://u:p/hunter2@h@localhost" }\n'],
     ['in a URL of another key', 'kafka: { brokers: ["kafka://u:hunter2@localhost"] }\n'],
+    ['in the query of a URL', 'auth: { http: { url: "https://h/auth?key=hunter2&x=1", timeot: 1s } }\n'],
+    ['in the query of a URL of another key', 'kafka: { brokers: ["http://localhost/?key=hunter2"] }\n'],
     ['on a line that is no YAML', 'kafka:\n  password: hunter2: x\n'],
     ['in braces that do not close', `kafka: { ${sasl}\nlog: {}\n`],
     ['below its key, and no YAML', 'kafka:\n  password:\n    hunter2: a: b\n'],

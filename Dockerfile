@@ -6,6 +6,7 @@ RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/build.mjs scripts/
 COPY src src
+COPY dashboard dashboard
 RUN npm run build
 
 FROM node:24-slim AS dependencies

@@ -11,6 +11,8 @@ export interface Asked {
   status(): Promise<SluiceStatus>;
   metrics(): Promise<string>;
   recentDeadLetters(): readonly RecentDeadLetter[];
+  durations: ApiPort['durations'];
+  explain: ApiPort['explain'];
   /** undefined: it does not run yet, or no longer. */
   deadLetters(): DeadLetterDesk | undefined;
   config(): SluiceConfig;
@@ -34,14 +36,19 @@ export function apiPort(asked: Asked): ApiPort {
       offline: await offlineSessions(asked.broker()),
     }),
     recentDeadLetters: () => asked.recentDeadLetters(),
-    replayDeadLetters: async (filter, dryRun) => {
-      const desk = asked.deadLetters();
-      if (desk === undefined) throw new SluiceError('NOT_RUNNING', 'sluice does not run yet, or no longer');
-      return desk.replay(filter, { dryRun });
-    },
+    durations: () => asked.durations(),
+    explain: (request) => asked.explain(request),
+    storedDeadLetters: async (filter, limit) => deskOf(asked).newest(filter, limit),
+    replayDeadLetters: async (filter, dryRun) => deskOf(asked).replay(filter, { dryRun }),
     configuration: () => redact(asked.config()),
     disconnect: (clientId) => asked.broker()?.disconnect(clientId) ?? false,
   };
+}
+
+function deskOf(asked: Asked): DeadLetterDesk {
+  const desk = asked.deadLetters();
+  if (desk === undefined) throw new SluiceError('NOT_RUNNING', 'sluice does not run yet, or no longer');
+  return desk;
 }
 
 async function offlineSessions(broker: MqttBroker | undefined): Promise<number | undefined> {

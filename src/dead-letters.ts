@@ -12,7 +12,7 @@ import type { CommitWaiter } from './buffer/commit.ts';
 import { shardOf } from './buffer/shard.ts';
 import type { BufferStore } from './buffer/store.ts';
 import { SluiceError } from './errors.ts';
-import type { DeadLetterFilter, ReplayCounts } from './status.ts';
+import type { DeadLetterFilter, ReplayCounts, StoredDeadLetter } from './status.ts';
 import { messageOf, readDeadLetter, type FoundDeadLetter } from './forward/dead-letter-reading.ts';
 import type { Ingest } from './ingest/ingest.ts';
 import type { KafkaOptions } from './kafka/options.ts';
@@ -33,6 +33,11 @@ interface DeskParts {
   readonly ingest: Pick<Ingest, 'replay' | 'routed'>;
 }
 
+/** Of newest(): records of each partition that are looked through for those that a filter wants, and the time that all of it may take. */
+const NEWEST_SCAN_MAX = 10_000;
+const NEWEST_TIMEOUT_MS = 10_000;
+/** Of a payload or header that is shown. */
+const SHOWN_MAX_BYTES = 4_096;
 /** Put in and not committed yet. */
 const IN_FLIGHT_MAX = 1_000;
 
@@ -55,6 +60,26 @@ export class DeadLetterDesk {
 
   list(filter: DeadLetterFilter = {}): AsyncGenerator<FoundDeadLetter> {
     return listDeadLetters(this.#parts.kafka, this.#parts.topic, filter);
+  }
+
+  /** The last ones that match, the newest first, among the last of each partition. @throws SluiceError KAFKA_CLUSTER, KAFKA_TOPIC */
+  async newest(filter: DeadLetterFilter, limit: number): Promise<StoredDeadLetter[]> {
+    const { kafka, topic } = this.#parts;
+    const reader = new TopicReader(kafka, topic);
+    const late = setTimeout(() => reader.close(), NEWEST_TIMEOUT_MS);
+    try {
+      const kept = new Map<number, FoundDeadLetter[]>();
+      for await (const { letter } of foundBy(reader, filter, NEWEST_SCAN_MAX)) {
+        const own = kept.get(letter.partition) ?? [];
+        own.push(letter);
+        if (own.length > limit) own.shift();
+        kept.set(letter.partition, own);
+      }
+      const letters = [...kept.values()].flat().sort((a, b) => b.receivedAt - a.receivedAt || b.offset - a.offset);
+      return letters.slice(0, limit).map(stored);
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** One at a time. @throws SluiceError of the buffer or of Kafka: run it again, it goes on where it was cut */
@@ -132,10 +157,15 @@ class Flight {
   }
 }
 
-async function* found(kafka: KafkaOptions, topic: string, filter: DeadLetterFilter) {
-  const reader = new TopicReader(kafka, topic);
+function found(kafka: KafkaOptions, topic: string, filter: DeadLetterFilter) {
+  return foundBy(new TopicReader(kafka, topic), filter, Infinity);
+}
+
+/** `lastOfEach`: of each partition no more than its last ones are looked at. */
+async function* foundBy(reader: TopicReader, filter: DeadLetterFilter, lastOfEach: number) {
   try {
-    for (const range of await rangesOf(reader)) {
+    for (const { partition, from, to } of await rangesOf(reader)) {
+      const range = { partition, from: Math.max(from, to - lastOfEach), to };
       for await (const records of reader.read(range)) {
         for (const record of records) {
           const letter = readDeadLetter(range.partition, record);
@@ -160,6 +190,26 @@ async function rangesOf(reader: TopicReader): Promise<PartitionRange[]> {
     if (error instanceof KafkaFault && error.reason === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
     throw error;
   }
+}
+
+function stored(letter: FoundDeadLetter): StoredDeadLetter {
+  const { payload, mqttTopic, route = '', headers, originalTopic: _, ...rest } = letter;
+  const shown = payload.subarray(0, SHOWN_MAX_BYTES);
+  // A character that the cut has halved does not make a text binary.
+  const isText = !shown
+    .toString('utf8')
+    .replace(/\ufffd{1,3}$/, '')
+    .includes('\ufffd');
+  const encoding = isText ? 'utf8' : 'base64';
+  return {
+    ...rest,
+    route,
+    topic: mqttTopic,
+    payload: shown.toString(encoding),
+    payloadEncoding: encoding,
+    payloadBytes: payload.length,
+    headers: headers.map(([name, value]) => [name, value.slice(0, SHOWN_MAX_BYTES)]),
+  };
 }
 
 function matches(letter: FoundDeadLetter, filter: DeadLetterFilter): boolean {

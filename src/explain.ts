@@ -3,7 +3,7 @@ import type { SluiceConfig } from './config/config.ts';
 import { readRouteFile } from './config/route-files.ts';
 import { explainMessage, type Explanation } from './forward/explain.ts';
 import { Origin, type Message, type MessageProperties } from './message.ts';
-import { compileRouteSet } from './payload/index.ts';
+import { compileRouteSet, type RouteSet } from './payload/index.ts';
 import { validateTopicName } from './routes/index.ts';
 import { SluiceError } from './errors.ts';
 
@@ -30,6 +30,11 @@ export interface ExplainRequest {
  * @throws SluiceError PUBLISH_REFUSED (no topic name), RoutesError
  */
 export function explain({ routes }: Pick<SluiceConfig, 'routes'>, request: ExplainRequest): Explanation {
+  return explainBy(compileRouteSet(routes, readRouteFile), request);
+}
+
+/** The same, by routes that are compiled already. */
+export function explainBy(routes: RouteSet, request: ExplainRequest): Explanation {
   const wrong = validateTopicName(request.topic);
   if (wrong !== undefined) throw new SluiceError('PUBLISH_REFUSED', wrong);
   const message: Message = {
@@ -44,5 +49,27 @@ export function explain({ routes }: Pick<SluiceConfig, 'routes'>, request: Expla
     receivedAt: request.receivedAt ?? Date.now(),
     properties: request.properties,
   };
-  return explainMessage(compileRouteSet(routes, readRouteFile), message, request);
+  return explainMessage(routes, message, request);
+}
+
+/** As JSON: bytes as text, see shown(). */
+export function plainExplanation({ routes, records, outcome }: Explanation): unknown {
+  return {
+    routes,
+    records: records.map((record) => ({
+      ...record,
+      key: record.key === null ? null : shown(record.key),
+      headers: record.headers.map(([name, value]) => [name, shown(value)]),
+      value: shown(record.value),
+    })),
+    outcome,
+  };
+}
+
+/** As text where it is some; control characters as escapes. */
+export function shown(bytes: Buffer | null): string {
+  if (bytes === null) return '(none)';
+  const text = bytes.toString();
+  if (!Buffer.from(text).equals(bytes)) return `base64 ${bytes.toString('base64')}`;
+  return JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"');
 }

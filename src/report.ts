@@ -39,6 +39,9 @@ export class Report implements Heard {
   readonly #shardFaults = new Map<number, SluiceError>();
   /** What is wrong with Kafka as a whole; undefined: nothing. */
   kafkaError: string | undefined;
+  /** Milliseconds since the epoch. */
+  kafkaErrorSince: number | undefined;
+  bufferErrorSince: number | undefined;
   readonly topicErrors = new Map<string, string>();
   /** By name, those the log keeps quiet included. */
   readonly events: Record<string, number> = {};
@@ -73,6 +76,8 @@ export class Report implements Heard {
     const wasWell = this.#shardFaults.size === 0;
     if (error === undefined) this.#shardFaults.delete(shard);
     else this.#shardFaults.set(shard, error);
+    if (this.#shardFaults.size === 0) this.bufferErrorSince = undefined;
+    else this.bufferErrorSince ??= Date.now();
     if (wasWell && error !== undefined) {
       const full = error.code === 'STORE_FULL';
       this.#say(
@@ -158,6 +163,7 @@ export class Report implements Heard {
 
   clusterPaused(reason: string, message: string): void {
     this.kafkaError = `${message} (${reason})`;
+    this.kafkaErrorSince = Date.now();
     this.#say('warn', 'kafka.paused', `Kafka takes nothing, messages are safe in the buffer: ${message}`, {
       reason,
       code: 'KAFKA_CLUSTER',
@@ -166,6 +172,7 @@ export class Report implements Heard {
 
   clusterResumed(pausedMs: number): void {
     this.kafkaError = undefined;
+    this.kafkaErrorSince = undefined;
     this.#say('info', 'kafka.resumed', `Kafka takes records again after ${seconds(pausedMs)}`, { pausedMs });
   }
 

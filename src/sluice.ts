@@ -13,9 +13,11 @@ import { createStore } from './buffer/open.ts';
 import type { BufferStore, ShardStats, StoreOpening } from './buffer/store.ts';
 import { HotTail } from './buffer/tail.ts';
 import { sourceText, type SluiceConfig } from './config/config.ts';
+import { hasAuthentication } from './config/listener-checks.ts';
 import { readRouteFile } from './config/route-files.ts';
 import { DeadLetterDesk } from './dead-letters.ts';
 import { errorText, SluiceError } from './errors.ts';
+import { explainBy, plainExplanation } from './explain.ts';
 import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
 import { Mapper } from './forward/mapper.ts';
 import { apiPort } from './api-port.ts';
@@ -328,7 +330,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       reloadableLimits(ingest, broker, listeners),
     );
     const httpPublisher = new HttpPublisher(ingest, broker, (error) => this.#report.fault('http.fault', error));
-    const http = config.listeners.http && (await HttpListener.open(await app(), config.listeners.http));
+    const http =
+      config.listeners.http && (await HttpListener.open(await app(), config.listeners.http, listeners.upgrade));
     if (http !== undefined) this.#closers.push(['the HTTP listener', () => http.close()]);
     const deadLetters = new DeadLetterDesk({
       kafka: kafkaOptions(config.kafka),
@@ -362,6 +365,9 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       port: apiPort({
         status: () => this.status(),
         metrics: () => this.metrics(),
+        durations: () => this.#metrics.durations(),
+        explain: ({ properties, ...request }) =>
+          plainExplanation(explainBy(this.#routes, properties === undefined ? request : { ...request, properties })),
         recentDeadLetters: () => this.#report.recentDeadLetters(),
         deadLetters: () => this.#running?.deadLetters,
         config: () => this.config,
@@ -371,6 +377,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       messageMaxBytes: this.config.limits.maxPacketSizeBytes,
       tokens: new Tokens(await readTokens(http?.tokens ?? [])),
       version,
+      mqttProves: () => hasAuthentication(this.config),
       fault: (error) => this.#report.fault('http.fault', error),
     });
   }
@@ -608,6 +615,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         maxBytes: config.buffer.maxBytes,
         bytes: stats.reduce((sum, shard) => sum + shard.bytes, 0),
         error: this.#report.bufferError ?? (answered ? undefined : 'the store does not answer'),
+        errorSince: this.#report.bufferErrorSince,
         shards: stats.map((shard) => ({
           shard: shard.shard,
           owned: forward?.shards[shard.shard]?.owned ?? false,
@@ -628,6 +636,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       kafka: {
         brokers: config.kafka.brokers,
         error: this.#report.kafkaError,
+        errorSince: this.#report.kafkaErrorSince,
         weak: this.#kafkaWeak,
         failingTopics: this.#report.topicErrors.size,
         lanes: (forward?.lanes ?? []).map((lane) => ({

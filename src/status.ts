@@ -121,12 +121,16 @@ export interface SluiceStatus {
     readonly bytes: number;
     /** undefined: appends work. Else what is wrong. */
     readonly error: string | undefined;
+    /** Since when, milliseconds since the epoch. */
+    readonly errorSince: number | undefined;
     readonly shards: readonly ShardStatus[];
   };
   readonly kafka: {
     readonly brokers: readonly string[];
     /** undefined: it works. Else what is wrong. */
     readonly error: string | undefined;
+    /** Since when, milliseconds since the epoch. */
+    readonly errorSince: number | undefined;
     readonly weak: readonly string[];
     /** Topics that cannot be written now. */
     readonly failingTopics: number;
@@ -135,6 +139,46 @@ export interface SluiceStatus {
   readonly ledger: LedgerStatus;
   readonly counters: Readonly<Record<string, number>>;
   readonly totals: TotalsStatus;
+}
+
+/** A record of the dead-letter topic, for eyes: what is long is cut, and what is no text is base64. */
+export interface StoredDeadLetter {
+  readonly partition: number;
+  readonly offset: number;
+  /** Arrival of the message, milliseconds since the epoch. */
+  readonly receivedAt: number;
+  readonly sluiceId: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly route: string;
+  readonly topic: string;
+  readonly clientId: string;
+  readonly payload: string;
+  readonly payloadEncoding: 'utf8' | 'base64';
+  /** All of it; `payload` may hold less. */
+  readonly payloadBytes: number;
+  /** undefined: it can be put in again. Else why not. */
+  readonly incomplete: string | undefined;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** A histogram of durations since the start. */
+export interface DurationCounts {
+  /** Upper ends of the buckets, seconds; one more bucket holds what took longer. */
+  readonly boundsSeconds: readonly number[];
+  /** Durations in each bucket, the last one beyond all bounds. */
+  readonly counts: readonly number[];
+}
+
+export interface Durations {
+  /** Of the store's commits. */
+  readonly append: DurationCounts;
+  /** From the arrival of the oldest message of an append to its acknowledgement. */
+  readonly acknowledge: DurationCounts;
+  /** Of Kafka's answers to produce requests. */
+  readonly kafkaRequest: DurationCounts;
+  /** From the arrival of the oldest record of a chunk to its confirmation by Kafka. */
+  readonly delivery: DurationCounts;
 }
 
 /** All that is given must hold. */

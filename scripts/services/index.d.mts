@@ -113,3 +113,7 @@ export declare function connectKafka(
   brokers: string[],
 ): Pick<Kafka, 'brokers' | 'createTopic' | 'deleteTopic' | 'admin'>;
 export declare function prepare(say?: (line: string) => void): Promise<void>;
+export declare function whyWithout(
+  tool: 'chromium' | 'prometheus',
+  say?: (line: string) => void,
+): Promise<string | undefined>;

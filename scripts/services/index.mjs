@@ -1,5 +1,5 @@
 import { kafkaHome } from './kafka-libraries.mjs';
-import { ensurePrerequisites } from './prerequisites.mjs';
+import { ensurePrerequisites, tools } from './prerequisites.mjs';
 
 export { cacheDirectory, makeRunDirectory, repository } from './directories.mjs';
 export { connectKafka, startKafka } from './kafka.mjs';
@@ -12,4 +12,12 @@ export { startRegistry } from './registry.mjs';
 export async function prepare(say) {
   await ensurePrerequisites(say);
   await kafkaHome(say);
+}
+
+/** Why a program that only some tests need cannot be had here; undefined: it is there, or was just installed. */
+export async function whyWithout(tool, say) {
+  return ensurePrerequisites(say, [tools[tool]]).then(
+    () => undefined,
+    (error) => error.message,
+  );
 }

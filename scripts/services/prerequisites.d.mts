@@ -7,8 +7,12 @@ export interface Prerequisite {
 }
 
 export declare const prerequisites: Prerequisite[];
+export declare const tools: Readonly<Record<'chromium' | 'prometheus', Prerequisite>>;
 export declare function refusal(
   wanted: Prerequisite[],
   machine: { debian: boolean; root: boolean },
 ): string | undefined;
-export declare function ensurePrerequisites(say?: (line: string) => void): Promise<void>;
+export declare function ensurePrerequisites(
+  say?: (line: string) => void,
+  needed?: readonly Prerequisite[],
+): Promise<void>;

@@ -47,14 +47,20 @@ export const prerequisites = [
   { name: 'mosquitto', found: hasMosquitto, packages: ['mosquitto'] },
 ];
 
+/** What only some tests need: they say why they are skipped where it cannot be had. */
+export const tools = {
+  chromium: { name: 'chromium', found: has('chromium', '--version'), packages: ['chromium', 'chromium-browser'] },
+  prometheus: { name: 'promtool', found: has('promtool', '--version'), packages: ['prometheus'] },
+};
+
 async function isDebian() {
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
   return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release);
 }
 
-async function missing() {
-  const found = await Promise.all(prerequisites.map((one) => one.found()));
-  return prerequisites.filter((_, index) => !found[index]);
+async function missing(wanted) {
+  const found = await Promise.all(wanted.map((one) => one.found()));
+  return wanted.filter((_, index) => !found[index]);
 }
 
 async function available(name) {
@@ -125,15 +131,15 @@ export function refusal(wanted, { debian, root }) {
  * Makes sure that the programs are there. Installs what is missing only as root on Debian or Ubuntu, after saying so;
  * anywhere else it throws an error with the commands to run.
  */
-export async function ensurePrerequisites(say = () => {}) {
-  if ((await missing()).length === 0) return;
+export async function ensurePrerequisites(say = () => {}, needed = prerequisites) {
+  if ((await missing(needed)).length === 0) return;
   await withLock(path.join(cacheDirectory(), 'apt.lock'), async () => {
-    const wanted = await missing();
+    const wanted = await missing(needed);
     if (wanted.length === 0) return;
     const reason = refusal(wanted, { debian: await isDebian(), root: process.getuid?.() === 0 });
     if (reason !== undefined) throw new Error(reason);
     await install(wanted, say);
-    const still = await missing();
+    const still = await missing(needed);
     if (still.length > 0)
       throw new Error(`still missing after the installation: ${still.map(({ name }) => name).join(', ')}`);
   });

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { explain, type ExplainedRecord, type Explanation } from '../explain.ts';
+import { explain, plainExplanation, shown, type ExplainedRecord, type Explanation } from '../explain.ts';
 import { configOf, withConfig, type ConfigFlags } from './options.ts';
 
 interface ExplainFlags extends ConfigFlags {
@@ -44,7 +44,7 @@ export function explainCommand(): Command {
         ...(flags.partitions === undefined ? {} : { partitions: flags.partitions }),
       });
       process.stdout.write(
-        flags.json === true ? `${JSON.stringify(plain(explanation), null, 2)}\n` : textOf(explanation),
+        flags.json === true ? `${JSON.stringify(plainExplanation(explanation), null, 2)}\n` : textOf(explanation),
       );
     });
 }
@@ -81,25 +81,4 @@ function recordLines(record: ExplainedRecord): string[] {
     `  value      ${shown(value)}`,
     '',
   ];
-}
-
-/** As text where it is some; control characters as escapes. */
-function shown(bytes: Buffer | null): string {
-  if (bytes === null) return '(none)';
-  const text = bytes.toString();
-  if (!Buffer.from(text).equals(bytes)) return `base64 ${bytes.toString('base64')}`;
-  return JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"');
-}
-
-function plain({ routes, records, outcome }: Explanation): unknown {
-  return {
-    routes,
-    records: records.map((record) => ({
-      ...record,
-      key: record.key === null ? null : shown(record.key),
-      headers: record.headers.map(([name, value]) => [name, shown(value)]),
-      value: shown(record.value),
-    })),
-    outcome,
-  };
 }

@@ -4,8 +4,9 @@
  *     admin socket ─> operator: only the owner of the data directory can open it
  *     token given  ─> the role it has, or 401
  *     no tokens    ─> operator, on loopback, and never for another site's web page
+ *     MQTT over WebSocket ─> as above, with the token among the subprotocols; then MQTT asks who it is
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Role } from './port.ts';
 import { mayAct, type Caller, type Tokens } from './tokens.ts';
@@ -46,7 +47,38 @@ export function guardAccess(
   });
 }
 
-function callerOf(request: FastifyRequest, tokens: Tokens): Caller | undefined {
+/** Where MQTT over WebSocket is to be had on the HTTP listener, for the dashboard. */
+const MQTT_PATH = '/mqtt';
+/** A web page cannot give a WebSocket other headers than its subprotocols: `bearer.<token in base64url>` is one beside `mqtt`. */
+const TOKEN_PROTOCOL = 'bearer.';
+
+export interface UpgradeRefusal {
+  readonly status: 401 | 403 | 404;
+  readonly message: string;
+}
+
+/**
+ * Whether a request for MQTT over WebSocket may get through to MQTT. `mqttProves`: clients prove there who they are, so that any
+ * role may try; else whoever gets through may publish, which is the operator's.
+ */
+export function judgeUpgrade(
+  request: IncomingMessage,
+  tokens: Tokens,
+  mqttProves: boolean,
+): UpgradeRefusal | undefined {
+  if (request.url?.split('?', 1)[0] !== MQTT_PATH) return { status: 404, message: `MQTT is at ${MQTT_PATH}` };
+  if (!sameSite(request, tokens.open)) return { status: 403, message: 'web pages of other sites are refused' };
+  const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
+  const token = protocols.find((each) => each.startsWith(TOKEN_PROTOCOL))?.slice(TOKEN_PROTOCOL.length);
+  const caller =
+    token === undefined ? callerOf(request, tokens) : tokens.callerOf(Buffer.from(token, 'base64url').toString());
+  if (tokens.open) return undefined;
+  if (caller === undefined) return { status: 401, message: 'a token is needed' };
+  if (mqttProves || mayAct(caller, 'operator')) return undefined;
+  return { status: 403, message: 'this needs the role operator, since MQTT clients prove nothing here' };
+}
+
+function callerOf(request: Pick<IncomingMessage, 'headers'>, tokens: Tokens): Caller | undefined {
   if (tokens.open) return thisMachine;
   const match = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '');
   return match === null ? undefined : tokens.callerOf(match[1] as string);
@@ -56,7 +88,7 @@ function callerOf(request: FastifyRequest, tokens: Tokens): Caller | undefined {
  * A browser sends Origin with every request that changes something, so a page of another site is known by it. Without tokens
  * the Host must be this machine's, too: a name of an attacker may lead here (DNS rebinding), and its page is of the same origin.
  */
-function sameSite(request: FastifyRequest, open: boolean): boolean {
+function sameSite(request: Pick<IncomingMessage, 'headers'>, open: boolean): boolean {
   const { origin, host = '' } = request.headers;
   if (open && !/^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)) return false;
   if (origin === undefined) return true;

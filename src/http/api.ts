@@ -1,9 +1,12 @@
 /** /api/v1: what the command line and the dashboard show, and the few things they change. */
 import type { FastifyInstance } from 'fastify';
+import type { MessageProperties } from '../message.ts';
 import type { DeadLetterFilter } from '../status.ts';
-import type { ApiPort, PageRequest } from './port.ts';
+import { overviewOf } from './overview.ts';
+import type { ApiPort, ExplainRequest, PageRequest } from './port.ts';
 
 const PAGE_MAX = 1_000;
+const STORED_DEAD_LETTERS_MAX = 200;
 const SEARCH_MAX = 256;
 
 const paging = {
@@ -15,6 +18,7 @@ const paging = {
   },
 };
 
+const nobody = { name: '', role: 'viewer' } as const;
 const anObject = { type: 'object', additionalProperties: true };
 const aPage = {
   type: 'object',
@@ -33,20 +37,43 @@ const anError = {
 
 const text = { type: 'string', maxLength: 65_535 };
 const time = { type: 'number', description: 'Arrival, milliseconds since the epoch' };
+const deadLetterFilter = {
+  code: text,
+  route: text,
+  clientId: text,
+  topic: { ...text, description: 'MQTT topic, whole' },
+  sluiceId: text,
+  from: { ...time, description: `${time.description}, inclusive` },
+  to: { ...time, description: `${time.description}, exclusive` },
+};
 const replayRequest = {
   type: 'object',
   additionalProperties: false,
+  properties: { ...deadLetterFilter, dryRun: { type: 'boolean', default: false } },
+};
+const explainRequest = {
+  type: 'object',
+  required: ['topic'],
+  additionalProperties: false,
   properties: {
-    code: text,
-    route: text,
-    clientId: text,
-    topic: { ...text, description: 'MQTT topic, whole' },
-    sluiceId: text,
-    from: { ...time, description: `${time.description}, inclusive` },
-    to: { ...time, description: `${time.description}, exclusive` },
-    dryRun: { type: 'boolean', default: false },
+    topic: text,
+    payload: { type: 'string', default: '' },
+    payloadEncoding: { type: 'string', enum: ['utf8', 'base64'], default: 'utf8' },
+    clientId: { ...text, default: 'client' },
+    user: { ...text, default: '' },
+    qos: { type: 'integer', enum: [0, 1, 2], default: 1 },
+    retain: { type: 'boolean', default: false },
+    contentType: text,
+    userProperties: { type: 'object', additionalProperties: text },
   },
 };
+
+interface ExplainBody extends Omit<ExplainRequest, 'payload' | 'properties'> {
+  readonly payload: string;
+  readonly payloadEncoding: 'utf8' | 'base64';
+  readonly contentType?: string;
+  readonly userProperties?: Readonly<Record<string, string>>;
+}
 
 export function apiRoutes(app: FastifyInstance, port: ApiPort): void {
   /** One thing to look at. */
@@ -76,6 +103,58 @@ export function apiRoutes(app: FastifyInstance, port: ApiPort): void {
     counts: (await port.status()).deadLetters,
     recent: port.recentDeadLetters(),
   }));
+  app.get<{ Querystring: DeadLetterFilter & { limit: number } }>(
+    '/api/v1/dead-letters/records',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        tags: ['status'],
+        summary: 'The last records of the dead-letter topic, the newest first, with payload and headers',
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            ...deadLetterFilter,
+            limit: { type: 'integer', minimum: 1, maximum: STORED_DEAD_LETTERS_MAX, default: 50 },
+          },
+        },
+        response: { 200: anObject },
+      },
+    },
+    async ({ query: { limit, ...filter } }, reply) =>
+      reply.send({ items: await port.storedDeadLetters(filter, limit) }),
+  );
+  app.get(
+    '/api/v1/overview',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        tags: ['status'],
+        summary: 'The status with durations, and what is wrong and what to do about it in words',
+        response: { 200: anObject },
+      },
+    },
+    async (request, reply) => reply.send(await overviewOf(port, request.caller ?? nobody)),
+  );
+  app.post<{ Body: ExplainBody }>(
+    '/api/v1/explain',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        tags: ['status'],
+        summary: 'Which routes would take a message, why the others would not, and the records; nothing is sent',
+        body: explainRequest,
+        response: { 200: anObject, 403: anError },
+      },
+    },
+    async ({ body }, reply) => {
+      const { payload, payloadEncoding, contentType, userProperties, ...message } = body;
+      const properties: MessageProperties = {};
+      if (contentType !== undefined) properties.contentType = contentType;
+      if (userProperties !== undefined) properties.userProperties = Object.entries(userProperties);
+      return reply.send(port.explain({ ...message, payload: Buffer.from(payload, payloadEncoding), properties }));
+    },
+  );
   view('/sessions', 'Sessions of clients, connected and away', () => port.sessions());
   view('/config', 'The configuration in force, without secrets', () => port.configuration());
   list('/clients', 'Clients that are connected', (request) => port.clients(request));

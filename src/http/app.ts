@@ -1,10 +1,11 @@
 /** Everything that is asked over HTTP, on the listener and on the admin socket alike. */
 import { fastify, type FastifyInstance } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { guardAccess } from './access.ts';
+import { guardAccess, judgeUpgrade, type UpgradeRefusal } from './access.ts';
 import { answerFaults } from './answers.ts';
 import { apiRoutes } from './api.ts';
 import { healthRoutes } from './health.ts';
+import { dashboardRoutes } from './dashboard.ts';
 import { describeRoutes } from './openapi.ts';
 import type { ApiPort } from './port.ts';
 import { publishRoutes } from './publish.ts';
@@ -16,6 +17,8 @@ export interface AppOptions {
   readonly version: string;
   /** Of one message's payload. */
   readonly messageMaxBytes: number;
+  /** MQTT clients have to prove who they are. */
+  readonly mqttProves: () => boolean;
   /** A fault of ours, while a request was answered. */
   readonly fault: (error: unknown) => void;
 }
@@ -29,7 +32,10 @@ export class App {
   readonly #fastify: FastifyInstance;
   readonly #adminRequests = new WeakSet<IncomingMessage>();
 
-  private constructor({ port, tokens, version, messageMaxBytes, fault }: AppOptions) {
+  readonly #judgeUpgrade: (request: IncomingMessage) => UpgradeRefusal | undefined;
+
+  private constructor({ port, tokens, version, messageMaxBytes, mqttProves, fault }: AppOptions) {
+    this.#judgeUpgrade = (request) => judgeUpgrade(request, tokens, mqttProves());
     const app = fastify({
       logger: false,
       bodyLimit: BODY_MAX_BYTES,
@@ -42,6 +48,7 @@ export class App {
     healthRoutes(app, port);
     apiRoutes(app, port);
     publishRoutes(app, port, messageMaxBytes);
+    dashboardRoutes(app);
     this.#fastify = app;
   }
 
@@ -55,6 +62,11 @@ export class App {
   answer(request: IncomingMessage, response: ServerResponse, admin: boolean): void {
     if (admin) this.#adminRequests.add(request);
     this.#fastify.routing(request, response);
+  }
+
+  /** Whether a request for MQTT over WebSocket may go on to MQTT; undefined: it may. */
+  judgeUpgrade(request: IncomingMessage): UpgradeRefusal | undefined {
+    return this.#judgeUpgrade(request);
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,9 @@
 /** listeners.http: the API over TCP, with or without TLS. */
 import { readFile } from 'node:fs/promises';
-import { createServer as createPlain, type Server } from 'node:http';
+import { createServer as createPlain, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTls } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { errorText, SluiceError } from '../errors.ts';
 import type { App } from './app.ts';
 import type { Role } from './port.ts';
@@ -22,6 +23,9 @@ export interface TokenOptions {
   /** Holds the token, and nothing else but white space around it. */
   readonly file?: string | undefined;
 }
+
+/** Takes a request for MQTT over WebSocket over, with its socket. */
+export type MqttUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /** Sockets at a time; further ones are closed at once. */
 const CONNECTIONS_MAX = 10_000;
@@ -71,12 +75,17 @@ export class HttpListener {
   }
 
   /** @throws SluiceError LISTENER_FAILED */
-  static async open(app: App, { host, port, tls }: HttpListenerOptions): Promise<HttpListener> {
+  static async open(app: App, { host, port, tls }: HttpListenerOptions, mqtt: MqttUpgrade): Promise<HttpListener> {
     const server = tls === undefined ? createPlain() : await tlsServer(tls);
     server.maxConnections = CONNECTIONS_MAX;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
     server.on('request', (request, response) => app.answer(request, response, false));
+    server.on('upgrade', (request, socket, head) => {
+      const refusal = app.judgeUpgrade(request);
+      if (refusal === undefined) mqtt(request, socket, head);
+      else refuse(socket, refusal.status, refusal.message);
+    });
     await new Promise<void>((done, failed) => {
       server.once('error', failed);
       server.listen({ host, port }, () => {
@@ -102,6 +111,13 @@ export class HttpListener {
     this.#server.closeAllConnections();
     await new Promise<void>((done) => this.#server.close(() => done()));
   }
+}
+
+function refuse(socket: Duplex, status: number, message: string): void {
+  socket.on('error', () => socket.destroy());
+  socket.once('finish', () => socket.destroy());
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n`;
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`);
 }
 
 async function tlsServer({ cert, key }: { cert: string; key: string }): Promise<Server> {

@@ -1,7 +1,14 @@
 /** What the HTTP side needs of the sluice it stands on: sluice.ts provides it, tests stand in for it. */
 import type { SluiceError } from '../errors.ts';
 import type { MessageProperties } from '../message.ts';
-import type { DeadLetterFilter, RecentDeadLetter, ReplayCounts, SluiceStatus } from '../status.ts';
+import type {
+  DeadLetterFilter,
+  Durations,
+  RecentDeadLetter,
+  ReplayCounts,
+  SluiceStatus,
+  StoredDeadLetter,
+} from '../status.ts';
 
 export type Role = 'viewer' | 'operator';
 
@@ -68,15 +75,31 @@ export type PublishOutcome =
   | { readonly error: undefined; readonly routed: boolean; readonly duplicate: boolean }
   | { readonly error: SluiceError };
 
+/** A message that nobody has sent: what would become of it? */
+export interface ExplainRequest {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly clientId: string;
+  readonly user: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly properties: MessageProperties | undefined;
+}
+
 export interface ApiPort {
   /** In order. Resolves once every message is durable or refused. @throws SluiceError NOT_RUNNING: none was taken */
   publish(user: string, messages: readonly PublishRequest[]): Promise<readonly PublishOutcome[]>;
   status(): Promise<SluiceStatus>;
   metrics(): Promise<string>;
+  durations(): Promise<Durations>;
   clients(request: PageRequest): Page<ClientStatus>;
   subscriptions(request: PageRequest): Page<SubscriptionStatus>;
   sessions(): Promise<SessionsStatus>;
   recentDeadLetters(): readonly RecentDeadLetter[];
+  /** Which routes take a message and the records they make, as JSON. @throws SluiceError PUBLISH_REFUSED: no topic name */
+  explain(request: ExplainRequest): unknown;
+  /** The last ones of the dead-letter topic, the newest first. @throws SluiceError NOT_RUNNING, KAFKA_CLUSTER, KAFKA_TOPIC */
+  storedDeadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly StoredDeadLetter[]>;
   /** Puts dead letters in again (a dry run: counts them). @throws SluiceError NOT_RUNNING, or why it was cut */
   replayDeadLetters(filter: DeadLetterFilter, dryRun: boolean): Promise<ReplayCounts>;
   /** Without secrets. */

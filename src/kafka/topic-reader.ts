@@ -116,6 +116,7 @@ export class TopicReader {
 }
 
 const FINAL: ReadonlySet<string> = new Set([
+  'CLOSED',
   'UNKNOWN_TOPIC_OR_PARTITION',
   'TOPIC_AUTHORIZATION_FAILED',
   'SASL_AUTHENTICATION_FAILED',

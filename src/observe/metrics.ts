@@ -3,7 +3,7 @@
  * observed when they happen: once per append, per Kafka request and per chunk, never per message.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { SluiceStatus } from '../status.ts';
+import type { DurationCounts, Durations, SluiceStatus } from '../status.ts';
 import { ProcessReadings } from './process.ts';
 import type { Reading } from './reading.ts';
 import { statusReadings } from './status-readings.ts';
@@ -75,6 +75,16 @@ export class Metrics {
     this.#deliverySeconds.observe(Math.max(0, now - arrivedAt) / 1e3);
   }
 
+  /** The same histograms as numbers. */
+  async durations(): Promise<Durations> {
+    return {
+      append: await countsOf(this.#appendSeconds),
+      acknowledge: await countsOf(this.#acknowledgeSeconds),
+      kafkaRequest: await countsOf(this.#requestSeconds),
+      delivery: await countsOf(this.#deliverySeconds),
+    };
+  }
+
   /** In Prometheus' text format. Who asks while it is made gets the same. */
   render(): Promise<string> {
     return (this.#rendering ??= this.#render().finally(() => (this.#rendering = undefined)));
@@ -96,6 +106,16 @@ export class Metrics {
     for (const reading of [...statusReadings(status, Date.now()), ...this.#process.read()]) register(now, reading);
     return `${await now.metrics()}\n${await this.#registry.metrics()}`;
   }
+}
+
+/** prom-client gives the buckets as they are written: each with all that is below it. */
+async function countsOf(histogram: Histogram): Promise<DurationCounts> {
+  const { values } = await histogram.get();
+  const buckets = values.filter(({ metricName }) => metricName?.endsWith('_bucket') === true);
+  return {
+    boundsSeconds: buckets.map(({ labels }) => Number(labels['le'])).filter(Number.isFinite),
+    counts: buckets.map(({ value }, index) => value - (buckets[index - 1]?.value ?? 0)),
+  };
 }
 
 function register(registry: Registry, { name, help, type, samples }: Reading): void {

@@ -31,6 +31,7 @@ const status: SluiceStatus = {
     maxBytes: 2 ** 30,
     bytes: 3 * 2 ** 20,
     error: undefined,
+    errorSince: undefined,
     shards: [
       shard(0, [{ topic: 'iot.gone', entries: 2, messages: 1_000, bytes: 2 ** 20, full: false }]),
       shard(1, [
@@ -39,7 +40,14 @@ const status: SluiceStatus = {
       ]),
     ],
   },
-  kafka: { brokers: ['localhost:9092'], error: undefined, weak: [], failingTopics: 0, lanes: [] },
+  kafka: {
+    brokers: ['localhost:9092'],
+    error: undefined,
+    errorSince: undefined,
+    weak: [],
+    failingTopics: 0,
+    lanes: [],
+  },
   ledger: { accepted: 3_007, buffered: 3_007, delivered: 0, deadLettered: 0, expired: 0, discarded: {}, imbalance: 0 },
   counters: {},
   totals: { packets: {}, refused: {}, kafkaFaults: {}, events: {} },

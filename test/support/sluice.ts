@@ -34,6 +34,7 @@ export interface Route {
   readonly to: string;
   readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly value?: 'raw' | 'json';
 }
 
 export class SluiceProcess {

@@ -1,9 +1,10 @@
 /** Starts the listeners that are configured; all of them or none. */
+import type { Socket } from 'node:net';
 import { ConnectionGate } from './gate.ts';
 import type { Handle, ListenerContext, Listening } from './listening.ts';
 import { startTcp, type TcpListenerOptions } from './tcp.ts';
 import { startTls, type TlsListenerOptions } from './tls.ts';
-import { startWs, startWss, type WsListenerOptions, type WssListenerOptions } from './ws.ts';
+import { startWs, startWss, upgrade, type Upgrade, type WsListenerOptions, type WssListenerOptions } from './ws.ts';
 
 export type { Listening } from './listening.ts';
 
@@ -30,6 +31,8 @@ export interface Listeners {
   readonly connections: Pick<ConnectionGate, 'open' | 'turnedAway' | 'traffic'>;
   /** For connections that come from now on. */
   limit(limits: Pick<ListenerSurroundings['limits'], 'connections' | 'connectionsPerAddress' | 'tlsHandshakes'>): void;
+  /** A request for MQTT over WebSocket that came to another HTTP server, which has judged path and origin. */
+  readonly upgrade: Upgrade;
   /** No new connections; those that are open go on. */
   stopAccepting(): Promise<void>;
   /** Ends what is left of connections, those included that never got to MQTT. */
@@ -63,15 +66,22 @@ export async function startListeners(
   const results = await Promise.allSettled(starts);
   const listening = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failure = results.find((result) => result.status === 'rejected');
+  let accepting = true;
   const stopAccepting = async (): Promise<void> => {
+    accepting = false;
     await Promise.all(listening.map((each) => each.close()));
   };
   if (failure !== undefined) {
     await stopAccepting();
     throw failure.reason;
   }
+  const open = upgrade('ws', context);
   return {
     listening,
+    upgrade: (request, socket, head) => {
+      if (!accepting) socket.destroy();
+      else if (gate.admit(socket as Socket)) open(request, socket, head);
+    },
     connections: gate,
     limit: (next) => {
       gate.max = next.connections;

@@ -74,20 +74,8 @@ function serve(
   options: WsListenerOptions,
   context: ListenerContext,
 ): void {
-  const messageMaxBytes = context.maxPacketSizeBytes + FRAME_MARGIN_BYTES;
-  const webSockets = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: messageMaxBytes,
-    maxFragments: FRAGMENTS_MAX,
-    maxBufferedChunks: Math.ceil(messageMaxBytes / PIECE_BYTES),
-    handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
-  });
-  const fail = (socket: Duplex, remoteAddress: string, status: number, reason: string): void => {
-    context.clientFault(name, remoteAddress, new Error(reason));
-    refuse(socket, status, reason);
-  };
+  const fail = failure(name, context);
+  const open = upgrade(name, context);
   server.on('request', (request, response) => {
     response.writeHead(426, { connection: 'close', upgrade: 'websocket', 'content-type': 'text/plain' });
     response.end(`MQTT over WebSocket: ${options.path}\n`);
@@ -98,30 +86,54 @@ function serve(
     fail(socket, addressOf(socket), status, reason);
   });
   server.on('upgrade', (request, socket, head) => {
-    const { remoteAddress = '', remotePort = 0 } = request.socket;
-    // The upgrade takes the socket out of the server's hands, its error listener included.
-    const onError = (error: Error): void => context.clientFault(name, remoteAddress, error);
-    socket.on('error', onError);
+    const { remoteAddress = '' } = request.socket;
     const { origin } = request.headers;
-    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
     if (request.url?.split('?', 1)[0] !== options.path) {
       fail(socket, remoteAddress, 404, `no such path: MQTT is at ${options.path}`);
     } else if (origin !== undefined && !options.origins.includes('*') && !options.origins.includes(origin)) {
       fail(socket, remoteAddress, 403, `origin ${origin} may not connect`);
-    } else if (!SUBPROTOCOLS.some((each) => offered.includes(each))) {
-      fail(socket, remoteAddress, 400, 'the subprotocol mqtt is missing');
     } else {
-      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        socket.removeListener('error', onError);
-        const info =
-          name === 'wss'
-            ? secureInfo(name, request.socket as tls.TLSSocket)
-            : { listener: name, remoteAddress, remotePort };
-        context.handle(new WebSocketStream(webSocket), info);
-      });
+      open(request, socket, head);
     }
   });
+}
+
+/** Makes an MQTT connection of a request for a WebSocket. */
+export type Upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** For a server that has looked at path and origin. */
+export function upgrade(name: 'ws' | 'wss', context: ListenerContext): Upgrade {
+  const fail = failure(name, context);
+  const messageMaxBytes = context.maxPacketSizeBytes + FRAME_MARGIN_BYTES;
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: messageMaxBytes,
+    maxFragments: FRAGMENTS_MAX,
+    maxBufferedChunks: Math.ceil(messageMaxBytes / PIECE_BYTES),
+    handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
+  });
   webSockets.on('wsClientError', (error, socket) => fail(socket, addressOf(socket), 400, error.message));
+  return (request, socket, head) => {
+    const { remoteAddress = '', remotePort = 0 } = request.socket;
+    // The upgrade takes the socket out of the server's hands, its error listener included.
+    const onError = (error: Error): void => context.clientFault(name, remoteAddress, error);
+    socket.on('error', onError);
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
+    if (!SUBPROTOCOLS.some((each) => offered.includes(each))) {
+      fail(socket, remoteAddress, 400, 'the subprotocol mqtt is missing');
+      return;
+    }
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      socket.removeListener('error', onError);
+      const info =
+        name === 'wss'
+          ? secureInfo(name, request.socket as tls.TLSSocket)
+          : { listener: name, remoteAddress, remotePort };
+      context.handle(new WebSocketStream(webSocket), info);
+    });
+  };
 }
 
 /** A server of HTTP has no other streams than sockets; one that is closed has no address any more. */
@@ -129,11 +141,20 @@ function addressOf(socket: Duplex): string {
   return (socket as Socket).remoteAddress ?? '';
 }
 
+function failure(name: 'ws' | 'wss', context: ListenerContext) {
+  return (socket: Duplex, remoteAddress: string, status: number, reason: string): void => {
+    context.clientFault(name, remoteAddress, new Error(reason));
+    refuse(socket, status, reason);
+  };
+}
+
 function refuse(socket: Duplex, status: number, reason: string): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
+  // Nobody else hears it: an upgrade takes the socket out of the server's hands.
+  socket.on('error', () => socket.destroy());
   const body = `${reason}\n`;
   socket.once('finish', () => socket.destroy());
   socket.end(

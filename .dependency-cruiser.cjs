@@ -25,12 +25,21 @@ const mayImport = {
   downlink: ['errors\\.ts$', 'message\\.ts$', 'routes/', 'payload/'],
   // On top: thin users of what sluice.ts puts together.
   http: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$', 'ingest/', 'observe/'],
+  doctor: [
+    '(errors|status|kafka-options)\\.ts$',
+    'config/',
+    'routes/',
+    'http/admin\\.ts$',
+    'kafka/(durability|authorization)\\.ts$',
+    'buffer/redis/inspect\\.ts$',
+  ],
   cli: [
     '(index|sluice|status|errors|message|kafka-options|explain|dead-letters)\\.ts$',
     'config/',
     'routes/',
     'observe/',
     'http/',
+    'doctor/',
     'kafka/durability\\.ts$',
     'auth/(password|user-name|users-file)\\.ts$',
   ],

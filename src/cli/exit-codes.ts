@@ -13,7 +13,7 @@ export const ExitCode = {
   listener: 4,
   /** No running sluice answers on the admin socket. */
   unreachable: 5,
-  /** `sluice check --connect` found something that does not work. */
+  /** `sluice check --connect` or `sluice doctor` found something that does not work. */
   checkFailed: 6,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];

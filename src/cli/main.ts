@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { certsCommand } from './certs-command.ts';
 import { checkCommand } from './check.ts';
+import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { clientsCommand } from './clients.ts';
 import { configCommand } from './config-command.ts';
@@ -37,6 +38,7 @@ for (const command of [
   startCommand(),
   initCommand(),
   checkCommand(),
+  doctorCommand(),
   explainCommand(),
   statusCommand(),
   clientsCommand(),

@@ -60,31 +60,46 @@ export const Metadata: Api<readonly string[], MetadataAnswer> = {
     for (const topic of topics) writer.string(topic);
     return [writer.boolean(false).bytes()];
   },
-  decode(reader, version) {
-    return {
-      throttleMs: reader.int32(),
-      brokers: reader.array(() => {
-        const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
-        reader.nullableString(); // rack
-        return broker;
-      }),
-      clusterId: reader.nullableString(),
-      controllerId: reader.int32(),
-      topics: reader.array(() => {
-        const errorCode = reader.int16();
-        const topic = reader.string();
-        reader.int8(); // is_internal
-        return { errorCode, topic, partitions: reader.array(() => partitionMetadata(reader, version)) };
-      }),
-    };
-  },
+  decode: (reader, version) => readMetadata(reader, version),
 };
+
+/** `more` reads what a later version has behind each topic. */
+export function readMetadata(
+  reader: ByteReader,
+  version: number,
+  more: (topic: string) => void = () => undefined,
+): MetadataAnswer {
+  return {
+    throttleMs: reader.int32(),
+    brokers: reader.array(() => {
+      const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
+      reader.nullableString(); // rack
+      return broker;
+    }),
+    clusterId: reader.nullableString(),
+    controllerId: reader.int32(),
+    topics: reader.array(() => {
+      const errorCode = reader.int16();
+      const topic = reader.string();
+      reader.int8(); // is_internal
+      const partitions = reader.array(() => partitionMetadata(reader, version));
+      more(topic);
+      return { errorCode, topic, partitions };
+    }),
+  };
+}
+
+function leaderOf(reader: ByteReader, version: number): number {
+  const leader = reader.int32();
+  if (version >= 7) reader.int32(); // leader_epoch
+  return leader;
+}
 
 function partitionMetadata(reader: ByteReader, version: number): PartitionMetadata {
   const metadata = {
     errorCode: reader.int16(),
     partition: reader.int32(),
-    leader: reader.int32(),
+    leader: leaderOf(reader, version),
     replicas: reader.array(() => reader.int32()),
     isr: reader.array(() => reader.int32()),
   };

@@ -81,6 +81,7 @@ export const planted: Planted[] = [
     files: arrow('downlink/a.ts', 'mqtt/b.ts'),
   },
   { what: 'http that knows forward', rule: 'http-knows-only-its-own', files: arrow('http/a.ts', 'forward/b.ts') },
+  { what: 'a doctor that knows mqtt', rule: 'doctor-knows-only-its-own', files: arrow('doctor/a.ts', 'mqtt/b.ts') },
   {
     what: 'a command that reaches into the buffer',
     rule: 'cli-knows-only-its-own',

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * `npm run demo`: a real Kafka (its own, unless KAFKA_BROKERS is set), sluice, a fleet of devices, and a kill -9 of sluice in
- * the middle. At the end every acknowledged message is looked up in Kafka.
+ * `npm run demo`: a real Kafka (its own, unless KAFKA_BROKERS is set), sluice with its dashboard, a fleet of devices, some of which
+ * misbehave. On a terminal keys stop and start Kafka and kill sluice; elsewhere sluice is killed in the middle. At the end every
+ * acknowledged message is looked up in Kafka.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,14 +14,16 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import mqtt from 'mqtt';
-import { freePort, prepare, startKafka, startRedis } from './services/index.mjs';
+import { startMisbehaving } from './demo/misbehaving.mjs';
+import { freePort, preferPort, prepare, startKafka, startRedis } from './services/index.mjs';
 
 const help = `npm run demo [-- OPTIONS]
   --redis           buffer in Redis (REDIS_URL, or one of its own) instead of the embedded LevelDB
   --devices N       devices of the fleet (50)
   --rate N          messages per second of the fleet (2000)
-  --seconds N       how long they publish (15)
-  --no-kill         leave sluice alone
+  --seconds N       how long they publish (15; on a terminal: until q)
+  --no-kill         do not kill sluice in the middle
+  --keys            take keys from standard input where it is no terminal, too
   --help
 KAFKA_BROKERS and REDIS_URL name services to use instead of starting them.`;
 
@@ -29,7 +32,8 @@ const { values: options } = parseArgs({
     redis: { type: 'boolean', default: false },
     devices: { type: 'string', default: '50' },
     rate: { type: 'string', default: '2000' },
-    seconds: { type: 'string', default: '15' },
+    seconds: { type: 'string' },
+    keys: { type: 'boolean', default: false },
     'no-kill': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -40,20 +44,31 @@ if (options.help) {
 }
 const deviceCount = Number(options.devices);
 const perSecond = Number(options.rate);
-const seconds = Number(options.seconds);
 const live = process.stdout.isTTY === true;
+const interactive = options.keys || (live && process.stdin.isTTY === true);
+const seconds = Number(options.seconds ?? (interactive ? Infinity : 15));
 
+/** Kafka may have gone while it is asked. */
+const ASK_MS = 1_000;
 /** The second that was last written, where there is no terminal to write over. */
 let reported = -1;
-const topic = `demo.telemetry.${Date.now().toString(36)}`;
+const run = Date.now().toString(36);
+const topic = `demo.telemetry.${run}`;
 const directory = mkdtempSync(join(tmpdir(), 'sluice-demo-'));
 /** @type {(() => unknown)[]} */
 const cleanUp = [() => rmSync(directory, { recursive: true, force: true })];
 process.once('SIGINT', () => void end(130));
 
+/** Its own, which keys stop and start; undefined: it is somebody else's. */
+let ownKafka;
+let kafkaRuns = true;
+let quitting = false;
+/** The records that were in Kafka when it was last asked. */
+let lastInKafka = 0;
 const brokers = await kafkaBrokers();
 const redisUrl = options.redis ? await redisAddress() : undefined;
 const port = await freePort();
+const dashboardPort = await preferPort(8080);
 
 let sluice = await startSluice(true);
 const fleet = connectFleet();
@@ -62,25 +77,27 @@ const admin = kafka.admin();
 await admin.connect();
 cleanUp.push(() => admin.disconnect());
 await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: true });
+cleanUp.push(startMisbehaving(port));
 
-console.log(`\n${deviceCount} devices publish ${perSecond} messages a second to devices/<id>/telemetry, QoS 1\n`);
+console.log(`\nThe dashboard: http://127.0.0.1:${dashboardPort}/`);
+if (interactive) takeKeys();
+console.log(
+  `\n${deviceCount} devices publish ${perSecond} messages a second to devices/<id>/telemetry, QoS 1; three more misbehave\n`,
+);
 console.log('   time   published   acknowledged     in Kafka');
 const started = performance.now();
 const elapsed = () => (performance.now() - started) / 1000;
-let killed = options['no-kill'];
-while (elapsed() < seconds) {
+let killed = options['no-kill'] || interactive;
+while (elapsed() < seconds && !quitting) {
   publishDue();
   if (!killed && elapsed() > seconds / 2) {
     killed = true;
-    console.log(`${live ? '\r' : ''}          kill -9 sluice (pid ${sluice.pid}) ...                      `);
-    sluice.kill('SIGKILL');
-    await once(sluice, 'exit');
-    sluice = await startSluice(false);
-    console.log('          ... and started again: devices reconnect and resend what was not acknowledged');
+    await killSluice();
   }
   await report();
   await sleep(100);
 }
+await setKafka(true);
 while (fleet.some((device) => device.acknowledged.length < device.published)) {
   await report();
   await sleep(200);
@@ -98,14 +115,56 @@ console.log(
 console.log(`\n  one of them:\n${verdict.sample}`);
 await end(verdict.lost === 0 && verdict.reordered === 0 ? 0 : 1);
 
+async function killSluice() {
+  note(`kill -9 sluice (pid ${sluice.pid}) ...`);
+  sluice.kill('SIGKILL');
+  await once(sluice, 'exit');
+  sluice = await startSluice(false);
+  note('... and started again: devices reconnect and resend what was not acknowledged');
+}
+
+/** @param {string} text */
+function note(text) {
+  console.log(`${live ? '\r' : ''}          ${text.padEnd(60)}`);
+}
+
+/** @param {boolean} running */
+async function setKafka(running) {
+  if (ownKafka === undefined || running === kafkaRuns) return;
+  kafkaRuns = running;
+  note(running ? 'Kafka starts ...' : 'Kafka is killed: see the buffer fill, and nothing lost');
+  await (running ? ownKafka.start() : ownKafka.kill());
+  if (running) note('... and runs: see the buffer drain');
+}
+
+/** One at a time, in the order in which they were pressed. */
+function takeKeys() {
+  const kafkaKey = ownKafka === undefined ? '' : '  [k] stop and start Kafka';
+  console.log(`Keys: ${kafkaKey}  [x] kill -9 sluice, and start it again  [q] end, and look everything up in Kafka`);
+  let work = Promise.resolve();
+  if (process.stdin.isTTY) process.stdin.setRawMode(true);
+  process.stdin.setEncoding('utf8');
+  process.stdin.on('data', (/** @type {string} */ keys) => {
+    for (const key of keys) {
+      if (key === 'k') work = work.then(() => setKafka(!kafkaRuns));
+      else if (key === 'x') work = work.then(killSluice);
+      else if (key === 'q' || key === '\u0003') work = work.then(() => void (quitting = true));
+    }
+  });
+  cleanUp.push(() => {
+    if (process.stdin.isTTY) process.stdin.setRawMode(false);
+    process.stdin.pause();
+  });
+}
+
 async function kafkaBrokers() {
   const given = process.env['KAFKA_BROKERS'];
   if (given !== undefined && given !== '') return given.split(',');
   await prepare((line) => console.log(line));
   console.log('starting Kafka ...');
-  const started = await startKafka();
-  cleanUp.push(() => started.stop());
-  return started.brokers;
+  ownKafka = await startKafka();
+  cleanUp.push(() => ownKafka.stop());
+  return ownKafka.brokers;
 }
 
 async function redisAddress() {
@@ -122,6 +181,9 @@ async function startSluice(show) {
   const settings = [
     `listeners.mqtt.port=${port}`,
     'listeners.ws=false',
+    `listeners.http.port=${dashboardPort}`,
+    `deadLetter.topic=demo.dead-letters.${run}`,
+    'forward.retry.max=1s',
     `kafka.brokers=${brokers.join(',')}`,
     `buffer.path=${join(directory, 'data')}`,
     'log.level=error',
@@ -129,7 +191,10 @@ async function startSluice(show) {
   ];
   // Routes are given by a file. JSON is YAML.
   const file = join(directory, 'sluice.yaml');
-  const routes = [{ name: 'telemetry', from: 'devices/{deviceId}/telemetry', to: topic, key: '{deviceId}' }];
+  const routes = [
+    { name: 'telemetry', from: 'devices/{deviceId}/telemetry', to: topic, key: '{deviceId}' },
+    { name: 'events', from: 'devices/{deviceId}/events', to: `demo.events.${run}`, value: 'json' },
+  ];
   writeFileSync(file, JSON.stringify({ routes }));
   const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
   const child = spawn(
@@ -182,9 +247,14 @@ function total(what) {
   return fleet.reduce((sum, device) => sum + (what === 'published' ? device.published : device.acknowledged.length), 0);
 }
 
+/** What is known: while it is away nothing is asked of it. */
 async function inKafka() {
-  const offsets = await admin.fetchTopicOffsets(topic);
-  return offsets.reduce((sum, { high }) => sum + Number(high), 0);
+  if (!kafkaRuns) return lastInKafka;
+  const asked = admin.fetchTopicOffsets(topic).then(
+    (offsets) => (lastInKafka = offsets.reduce((sum, { high }) => sum + Number(high), 0)),
+    () => lastInKafka,
+  );
+  return Promise.race([asked, sleep(ASK_MS, undefined).then(() => lastInKafka)]);
 }
 
 async function report(last = false) {

@@ -29,7 +29,7 @@ const program = new Command('sluice')
 Exit codes: 0 done, 1 internal fault, 2 usage or configuration, 3 buffer store, 4 listener,
             5 no running sluice, 6 a check failed.
 
-Without a configuration sluice listens on this machine only (MQTT 1883, WebSocket 8083), buffers in
+Without a configuration sluice listens on this machine only (MQTT 1883, WebSocket 8083, dashboard 8080), buffers in
 ./sluice-data and writes everything to the Kafka topic mqtt.messages on localhost:9092.`,
   )
   .exitOverride()

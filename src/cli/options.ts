@@ -17,9 +17,13 @@ export function withConfig(command: Command): Command {
     .option('--set <path=value>', 'override one value, e.g. --set buffer.store=redis (repeatable)', collect, {});
 }
 
+/** undefined: none is given, and none is there. */
+export function configFileOf({ config }: ConfigFlags): string | undefined {
+  return config ?? (existsSync(STANDARD_FILE) ? STANDARD_FILE : undefined);
+}
+
 export function configOf(flags: ConfigFlags): LoadedConfig {
-  const file = flags.config ?? (existsSync(STANDARD_FILE) ? STANDARD_FILE : undefined);
-  return loadConfig({ file, env: process.env, flags: flags.set });
+  return loadConfig({ file: configFileOf(flags), env: process.env, flags: flags.set });
 }
 
 /** For options that count. */

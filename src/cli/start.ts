@@ -1,9 +1,10 @@
+import { createServer } from 'node:net';
 import { Command } from 'commander';
 import { errorText } from '../errors.ts';
 import { createLog } from '../observe/log.ts';
 import { Sluice } from '../sluice.ts';
 import type { SluiceStatus } from '../status.ts';
-import { configOf, withConfig, type ConfigFlags } from './options.ts';
+import { configFileOf, configOf, withConfig, type ConfigFlags } from './options.ts';
 import { approximateSize, printError } from './terminal.ts';
 import { ExitCode } from './exit-codes.ts';
 
@@ -13,7 +14,8 @@ export function startCommand(): Command {
     .action(async (flags: ConfigFlags) => start(flags));
 }
 
-async function start(flags: ConfigFlags): Promise<void> {
+async function start(given: ConfigFlags): Promise<void> {
+  const flags = await withDashboard(given);
   const loaded = configOf(flags);
   const log = createLog(loaded.config.log);
   for (const warning of loaded.warnings) log.warn({ event: 'config.warning' }, warning);
@@ -61,17 +63,42 @@ async function reload(sluice: Sluice, flags: ConfigFlags): Promise<void> {
   await sluice.reload(configOf(flags).config);
 }
 
+const DASHBOARD_PORT = 8080;
+
+/** Who has said nothing of listeners gets the dashboard, too, unless something else has its port. */
+export async function withDashboard(
+  flags: ConfigFlags,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  port = DASHBOARD_PORT,
+): Promise<ConfigFlags> {
+  const said =
+    configFileOf(flags) !== undefined ||
+    Object.keys(flags.set).some((path) => path.startsWith('listeners.')) ||
+    Object.keys(env).some((name) => name.startsWith('SLUICE_LISTENERS_'));
+  if (said || !(await isFree(port))) return flags;
+  return { ...flags, set: { ...flags.set, 'listeners.http.port': String(port) } };
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((done) => {
+    server.once('error', () => done(false));
+    server.listen({ host: '127.0.0.1', port }, () => server.close(() => done(true)));
+  });
+}
+
 /** Where it listens, what is buffered, where to: a few lines. */
 export function renderStart(status: SluiceStatus): string {
   const { buffer, kafka, ledger } = status;
   const lines = [
     `sluice ${status.version} is running (pid ${status.pid})`,
-    ...status.listeners.map((listener) => `  listening  ${listener.url}`),
+    ...status.listeners.map(({ name, url }) => `  ${name.startsWith('http') ? 'dashboard' : 'listening'}  ${url}`),
     `  buffer     ${buffer.durability}; ${ledger.buffered.toLocaleString('en-US')} messages wait (${approximateSize(buffer.bytes)})`,
     ...buffer.weak.map((weakness) => `             weaker than promised: ${weakness}`),
     ...status.routes.map((route) => `  route      ${route.from} -> ${route.to}`),
     `  kafka      ${kafka.brokers.join(', ')}`,
     `  try        mosquitto_pub -p ${portOf(status)} -t devices/d1/telemetry -q 1 -m 21.5`,
+    `  next       sluice doctor, if something does not work; sluice init, for a commented sluice.yaml`,
   ];
   return `${lines.join('\n')}\n`;
 }

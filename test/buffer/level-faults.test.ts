@@ -204,6 +204,19 @@ describe('a write that fails', () => {
     expect((await process.lease()).marks).toEqual({ a: 'b' });
   });
 
+  it('is mended once: what was opened on demand is not opened again by the timer, under writes', async () => {
+    const disk = new FailingDisk();
+    const process = await start({ openDatabase: disk.openDatabase });
+    disk.fail = 'before';
+    expect(await codeOf(process.store.append(process.request({ frames: 'x' })))).toBe('STORE_UNAVAILABLE');
+    disk.fail = undefined;
+    await process.reopen();
+    // The timer of the embedded buffer would be due after 200 ms.
+    const until = performance.now() + 600;
+    while (performance.now() < until) await process.append('a');
+    expect(disk.opens).toBe(2);
+  });
+
   it('takes a settlement once, whether the failed one took effect or not', async () => {
     for (const fail of ['before', 'after'] as const) {
       const disk = new FailingDisk();

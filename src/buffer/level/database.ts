@@ -12,7 +12,7 @@
  * waited was certainly not written.
  */
 import { ClassicLevel } from 'classic-level';
-import type { SluiceError } from '../../errors.ts';
+import { SluiceError } from '../../errors.ts';
 import { openError, readOnlyError, writeError } from './errors.ts';
 
 export type Database = ClassicLevel<Buffer, Buffer>;
@@ -81,10 +81,12 @@ export class WriteQueue {
   }
 
   /**
-   * Opens the database, a broken one anew. Writes wait for mended(): who asks for them must first know what is there.
+   * Opens the database, a broken one anew. Writes are refused until mended(): who asks for them must first know what is there.
    * @throws SluiceError STORE_LOCKED, STORE_READ_ONLY, STORE_UNAVAILABLE, STORE_REFUSED
    */
   async open(): Promise<Database> {
+    this.#broken ??= new SluiceError('STORE_UNAVAILABLE', 'the embedded buffer is being opened');
+    this.#refuseWaiting(this.#broken);
     await this.#closeDatabase();
     try {
       this.#db = await this.#openDatabase(this.#directory);
@@ -117,10 +119,14 @@ export class WriteQueue {
   break(error: SluiceError): void {
     if (this.#broken !== undefined) return;
     this.#broken = error;
+    this.#refuseWaiting(error);
+    this.#onBroken(error);
+  }
+
+  #refuseWaiting(error: SluiceError): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { reject } of waiting) reject(readOnlyError(error));
-    this.#onBroken(error);
   }
 
   /** After what was asked for is written. */

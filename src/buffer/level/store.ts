@@ -317,6 +317,8 @@ export class LevelStore implements BufferStore {
 
   /** One attempt, shared by all who ask while it runs. It also goes on by itself, with a growing distance. */
   #recover(): Promise<void> {
+    // This attempt is also the one that is due: what it mends is not to be opened once more.
+    clearTimeout(this.#recoverTimer);
     this.#recovering ??= this.#load()
       .then(
         () => this.#events?.availability(true, 'the embedded buffer was opened again'),

@@ -9,6 +9,7 @@ import type { DeadLetterInfo, ForwardEvents } from './forward/events.ts';
 import type { Denial } from './mqtt/access.ts';
 import type { LoginRefusal } from './mqtt/events.ts';
 import { LogSampler, type Logger } from './observe/log.ts';
+import type { SchemaEvents } from './payload/registry/schemas.ts';
 import type { DeadLetterStatus, RecentDeadLetter } from './status.ts';
 
 /** What went wrong or came right again, for those who embed sluice. */
@@ -30,7 +31,7 @@ const DEAD_LETTER_KINDS_MAX = 1_000;
 const RECENT_DEAD_LETTERS_MAX = 100;
 const REASON_MAX_CHARS = 500;
 
-type Heard = ForwardEvents & CommitEvents & Pick<StoreEvents, 'availability'>;
+type Heard = ForwardEvents & CommitEvents & Pick<StoreEvents, 'availability'> & SchemaEvents;
 
 export class Report implements Heard {
   readonly #log: Logger;
@@ -227,6 +228,16 @@ export class Report implements Heard {
       if (!this.#deadLetters.has(kind)) this.#deadLetters.set(kind, { route, code, records: 0 });
     }
     this.#deadLetters.get(kind)!.records++;
+  }
+
+  schemaReady(subject: string, { schemaId, version }: { schemaId: number; version: number }): void {
+    this.#say('info', 'schema.ready', `schema ${subject}, version ${version}, is used`, { subject, schemaId, version });
+  }
+
+  schemaUnavailable(subject: string, error: SluiceError, waits: boolean): void {
+    const effect = waits ? 'what needs it waits in the buffer' : 'the version that is known is used';
+    const message = `schema ${subject} cannot be had, ${effect}: ${error.message}`;
+    this.#say('warn', 'schema.unavailable', message, fields(error, { subject, waits }));
   }
 
   // ---- anything else ----

@@ -40,8 +40,11 @@ import { createLog, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { Report, type Incident } from './report.ts';
 import { reload, type Reloadable, type ReloadReport } from './reload.ts';
-import { compileRouteSet, type RouteSet } from './payload/index.ts';
+import { compileRouteSet, type RouteSet, type Schemas } from './payload/index.ts';
 import { constantTopics, topicSettings, type FindTopicSettings } from './routes/index.ts';
+import type { SchemaEvents } from './payload/registry/schemas.ts';
+import { isRegistryForm } from './payload/definition.ts';
+import { openSchemas } from './schema-registry.ts';
 import type { LedgerStatus, ListenerStatus, SluiceStatus } from './status.ts';
 
 export type { PublishRequest } from './library-publish.ts';
@@ -104,6 +107,9 @@ export class Sluice extends EventEmitter<SluiceEvents> {
   readonly #log: Logger;
   readonly #report: Report;
   readonly #metrics: Metrics;
+  readonly #schemas: Schemas | undefined;
+  /** Tells the forward side, as soon as there is one, that a schema is here. */
+  #encodable = (): void => undefined;
   #routes: RouteSet;
   #topicSettings: FindTopicSettings;
   #state: SluiceStatus['state'] = 'stopped';
@@ -129,7 +135,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     this.#log = hooks.log ?? createLog(config.log);
     this.#metrics = new Metrics(() => this.status());
     this.#report = new Report(this.#log, (incident) => this.emit('incident', incident), this.#metrics);
-    this.#routes = compileRouteSet(config.routes, readRouteFile);
+    this.#schemas = config.schemaRegistry && openSchemas(config.schemaRegistry, this.#schemaEvents());
+    this.#routes = this.#compile(config);
     this.#topicSettings = topicSettings(config.routes);
   }
 
@@ -167,6 +174,24 @@ export class Sluice extends EventEmitter<SluiceEvents> {
    */
   async publish(request: PublishRequest): Promise<void> {
     return this.#runningOrThrow().publisher.publish(request);
+  }
+
+  /** @throws RoutesError */
+  #compile({ routes }: Pick<SluiceConfig, 'routes'>): RouteSet {
+    return compileRouteSet(routes, readRouteFile, {}, (wanted) => {
+      if (this.#schemas === undefined) throw new Error('a route needs a schema registry, and there is none');
+      return this.#schemas.use(wanted);
+    });
+  }
+
+  #schemaEvents(): SchemaEvents {
+    return {
+      schemaReady: (subject, encoder) => {
+        this.#report.schemaReady(subject, encoder);
+        this.#encodable();
+      },
+      schemaUnavailable: (subject, error, waits) => this.#report.schemaUnavailable(subject, error, waits),
+    };
   }
 
   #runningOrThrow(): Running {
@@ -259,9 +284,14 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     const sink = this.#hooks.sink ?? this.#connectKafka();
     this.#closers.push(['Kafka', () => sink.close()]);
 
+    // As early as can be: what it answers late is waited for in the buffer.
+    this.#schemas?.start();
+    this.#closers.push(['the schema registry', () => this.#schemas?.stop()]);
+
     const tail = new HotTail(buffer.tailMaxBytes);
     const mapper = new Mapper(this.#routes);
     const forwarder = (hearing.forwarder = this.#makeForwarder(store, sink, tail, mapper));
+    this.#encodable = () => forwarder.encodable();
     const commits = this.#makeCommits(store, opening, forwarder);
     this.#closers.push(['appends', () => commits.forEach((commit) => commit.close())]);
     this.#closers.push(['forwarding', () => forwarder.stop({ deadlineMs: CLOSE_FORWARDING_MS })]);
@@ -432,9 +462,14 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       prepare: ({ routes }, changed) => {
         const running = this.#running;
         // Files that routes name are looked at, too: their content is not part of the configuration.
-        const readsFiles = routes.some(({ schema, fields }) => schema !== undefined || fields?.lookup !== undefined);
+        const readsFiles = routes.some(
+          ({ schema, fields, registry }) => (schema ?? fields?.lookup ?? registry?.file) !== undefined,
+        );
         if (running === undefined || (!changed && !readsFiles)) return { apply() {} };
-        const next = compileRouteSet(routes, readRouteFile);
+        if (this.#schemas === undefined && routes.some(({ value }) => isRegistryForm(value))) {
+          throw new SluiceError('CONFIG_INVALID', 'a route needs schemaRegistry, which takes effect after a restart');
+        }
+        const next = this.#compile({ routes });
         const settings = topicSettings(routes);
         return {
           apply: () => {
@@ -443,6 +478,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
             running.mapper = new Mapper(next);
             running.forwarder.useMapper(running.mapper);
             running.ingest.useRoutes(next);
+            this.#schemas?.keepOnly(new Set(next.values.flatMap(({ schemas }) => [...schemas])));
           },
         };
       },
@@ -649,6 +685,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
           error: this.#report.topicErrors.get(lane.topic),
         })),
       },
+      schemas: this.#schemas?.unavailable() ?? [],
       ledger: ledgerOf(stats),
       counters: running === undefined ? {} : countersOf(running, forward),
       totals: {

@@ -136,6 +136,8 @@ export interface SluiceStatus {
     readonly failingTopics: number;
     readonly lanes: readonly LaneStatus[];
   };
+  /** Schemas of the registry that cannot be had; `waits`: records wait for it. */
+  readonly schemas: readonly { readonly subject: string; readonly reason: string; readonly waits: boolean }[];
   readonly ledger: LedgerStatus;
   readonly counters: Readonly<Record<string, number>>;
   readonly totals: TotalsStatus;

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { nearest } from './nearest.ts';
 import { accepts, choices, expectedOf, knownKeys, nodeAt, pathText, textFields, type Path } from './shape.ts';
 import { isMapping, type ConfigTree, type Finding } from './tree.ts';
-import { isUnbuiltKey, isUnbuiltValue, notBuiltYet } from './unbuilt.ts';
+import { isUnbuiltKey, notBuiltYet } from './unbuilt.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -40,9 +40,6 @@ function findings(issue: Issue, path: Path, tree: ConfigTree): Finding[] {
         ...(needs === undefined ? {} : { needs: needs.map((name) => [...section, name]) }),
       },
     ];
-  }
-  if (isUnbuiltValue(path, value)) {
-    return [{ path, message: notBuiltYet, wayOut: `use ${quoted(choices(nodeAt(path) ?? {}))}` }];
   }
   if (issue.code === 'invalid_key') {
     return [

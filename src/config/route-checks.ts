@@ -3,7 +3,8 @@ import { checkRouteSet } from '../payload/route-set.ts';
 import { kafkaTopicFault } from '../routes/kafka-topic.ts';
 import { compileRoute, type RouteProblem } from '../routes/route.ts';
 import { topicSettingsProblems } from '../routes/topic-settings.ts';
-import type { RouteConfig } from './config.ts';
+import { isRegistryForm } from '../payload/definition.ts';
+import type { RouteConfig, SluiceConfig } from './config.ts';
 import { readRouteFile } from './route-files.ts';
 import type { Path } from './shape.ts';
 import type { Finding } from './tree.ts';
@@ -25,6 +26,17 @@ function behindBadFilter(routes: readonly RouteConfig[], index: number): RoutePr
   const problems: RouteProblem[] = [];
   compileRoute({ ...route, from: [...names, '#'].join('/') }, index, problems);
   return problems.filter(({ path }) => path[1] !== 'from');
+}
+
+/** A route that needs a registry, and none is named. */
+export function checkRegistry({ routes, schemaRegistry }: SluiceConfig, skip: (path: Path) => boolean): Finding[] {
+  if (schemaRegistry !== undefined || skip(['schemaRegistry'])) return [];
+  return routes.flatMap(({ value }, index) => {
+    const path = ['routes', index, 'value'];
+    if (!isRegistryForm(value) || skip(path)) return [];
+    const wayOut = 'add schemaRegistry: with its url at the top of the file';
+    return [{ path, message: 'needs a schema registry', wayOut }];
+  });
 }
 
 export function checkDeadLetter(topic: string): Finding[] {

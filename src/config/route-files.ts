@@ -8,12 +8,13 @@ const FILE_MAX_BYTES = 64 * 1024 * 1024;
 
 export function withAbsoluteFiles(routes: readonly RouteConfig[], base: string): readonly RouteConfig[] {
   return routes.map((route) => {
-    const { schema, fields } = route;
-    if (schema === undefined && fields?.lookup === undefined) return route;
+    const { schema, fields, registry } = route;
+    if (schema === undefined && fields?.lookup === undefined && registry?.file === undefined) return route;
     const lookup = fields?.lookup?.map((each) => ({ ...each, file: resolve(base, each.file) }));
     return {
       ...route,
       ...(schema === undefined ? {} : { schema: resolve(base, schema) }),
+      ...(registry?.file === undefined ? {} : { registry: { ...registry, file: resolve(base, registry.file) } }),
       ...(lookup === undefined ? {} : { fields: { ...fields, lookup } }),
     };
   });

@@ -6,12 +6,14 @@ import { buffer } from './sections/buffer.ts';
 import { kafka } from './sections/kafka.ts';
 import { listeners } from './sections/listeners.ts';
 import { deadLetter, routes } from './sections/routes.ts';
+import { schemaRegistry } from './sections/schema-registry.ts';
 import { forward, limits, log, shutdownTimeout } from './sections/service.ts';
 
 export const schema = z.strictObject({
   listeners,
   buffer,
   kafka,
+  schemaRegistry,
   routes,
   deadLetter,
   auth,

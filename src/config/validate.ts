@@ -11,7 +11,7 @@ import { findingsOf } from './issues.ts';
 import { checkListeners } from './listener-checks.ts';
 import { absolutePaths, checkPaths } from './paths.ts';
 import type { Problem } from './problems.ts';
-import { checkDeadLetter, checkRoutes } from './route-checks.ts';
+import { checkDeadLetter, checkRegistry, checkRoutes } from './route-checks.ts';
 import { schema } from './schema.ts';
 import type { Path } from './shape.ts';
 import type { ConfigTree, Finding } from './tree.ts';
@@ -38,6 +38,7 @@ export function validate(tree: ConfigTree, file: string | undefined, known: read
         ...checkListeners(config, isAbout),
         ...checkPaths(config, isAbout),
         ...checkRoutes(config.routes, isAbout),
+        ...checkRegistry(config, isAbout),
         ...checkAcl(config.acl, isAbout),
         ...(isAbout(['deadLetter', 'topic']) ? [] : checkDeadLetter(config.deadLetter.topic)),
       ];

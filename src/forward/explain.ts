@@ -32,7 +32,14 @@ export interface Explanation {
   readonly routes: readonly ExplainedRoute[];
   readonly records: readonly ExplainedRecord[];
   /** What becomes of the message where there is no record. */
-  readonly outcome: 'records' | 'ordinary MQTT' | 'dead letter' | 'expired' | `discarded: ${string}` | 'rejected';
+  readonly outcome:
+    | 'records'
+    | 'waits for a schema'
+    | 'ordinary MQTT'
+    | 'dead letter'
+    | 'expired'
+    | `discarded: ${string}`
+    | 'rejected';
 }
 
 /** `sluice-id` is `explain:0:1`: the message is in no log. */
@@ -51,9 +58,13 @@ export function explainMessage(
   const told = new Map<Route, ExplainedRoute>();
   for (const match of matches) {
     const { route } = match;
-    const made = out.some((record) => record.route === route.name);
+    const made = out.some((record) => record.route === route.name && record.awaits === undefined);
     const none = without.find((each) => each.route === route.name);
-    const why = stoppedBy === undefined ? reasonOf(none) : `route ${stoppedBy} stands before it and says stop`;
+    const awaited = out.find((record) => record.route === route.name)?.awaits;
+    const why =
+      stoppedBy === undefined
+        ? (reasonOf(none) ?? (awaited && `the value needs ${awaited.what}, which is not asked here`))
+        : `route ${stoppedBy} stands before it and says stop`;
     told.set(route, { name: route.name, from: textOf(route), records: made && stoppedBy === undefined, why });
     const applies = routes.values[route.index]?.applies(message, match, view) ?? true;
     if (route.stop && applies !== false) stoppedBy ??= route.name;
@@ -73,7 +84,9 @@ export function explainMessage(
         why: mismatch(route, message.topic),
       })),
     ],
-    records: rejected ? [] : out.map((record) => explained(record, partitions)),
+    records: rejected
+      ? []
+      : out.filter(({ awaits }) => awaits === undefined).map((record) => explained(record, partitions)),
     outcome: rejected ? 'rejected' : outcomeOf(matches.length, out, without),
   };
 }
@@ -85,7 +98,7 @@ function outcomeOf(
 ): Explanation['outcome'] {
   if (matches === 0) return 'ordinary MQTT';
   if (without.some((each) => !isRuled(each))) return 'dead letter';
-  if (out.length > 0) return 'records';
+  if (out.length > 0) return out.some(({ awaits }) => awaits === undefined) ? 'records' : 'waits for a schema';
   const rules = without.flatMap((each) => (isRuled(each) ? [each.rule] : []));
   return rules.includes('expired') ? 'expired' : `discarded: ${rules.at(-1) ?? 'unrouted'}`;
 }

@@ -148,6 +148,12 @@ export class Forwarder implements RunHost, OwnerHost, LanesHost, DeadLettersHost
   useMapper(mapper: RecordMapper): void {
     this.lanes.drain();
     this.intake.mapper = mapper;
+    for (const run of this.#runs.values()) run.parking.routesChanged();
+  }
+
+  /** What records wait for to be encoded may be there now. */
+  encodable(): void {
+    this.writabilityChanged();
   }
 
   status(): ForwardStatus {

@@ -39,6 +39,13 @@ export interface Letter {
   readonly truncated: boolean;
 }
 
+/** What a record needs before it can be encoded. */
+export interface Awaited {
+  readonly ready: boolean;
+  /** In words. */
+  readonly what: string;
+}
+
 /** One Kafka record, encoded, on its way to a lane. */
 export interface MappedRecord {
   readonly slice: RecordSlice;
@@ -50,6 +57,8 @@ export interface MappedRecord {
   readonly route: string;
   /** Place in the batch that the message was; undefined: the message is one record. */
   readonly index?: number | undefined;
+  /** Given where it cannot be encoded yet: its slice is a measure only, and it is kept back until it is made again. */
+  readonly awaits?: Awaited | undefined;
   /** Given where the record is a dead letter. */
   readonly letter?: Letter | undefined;
 }

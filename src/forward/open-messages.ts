@@ -3,7 +3,7 @@
  * frame of the log or from an entry of a parking log.
  */
 import type { Message } from '../message.ts';
-import { rules, type Letter, type MappedRecord, type Rule } from './mapping.ts';
+import { rules, type Awaited, type Letter, type MappedRecord, type Rule } from './mapping.ts';
 import type { Ownership } from './ownership.ts';
 import type { SettlementDraft } from './settlement-draft.ts';
 
@@ -45,6 +45,8 @@ export interface MessagesListener {
   advanced(messages: OpenMessages): void;
   /** New records of this topic are kept back. On the hot path. */
   holdsBack(topic: string): boolean;
+  /** A record of this topic cannot be encoded before `awaited` is ready: from now on the topic is held. */
+  awaits(topic: string, awaited: Awaited): void;
 }
 
 export abstract class OpenMessages implements RecordOwner {
@@ -90,7 +92,9 @@ export abstract class OpenMessages implements RecordOwner {
 
   admit(record: MappedRecord, index: number): boolean {
     this.#grow(record.slice.end - record.slice.start);
-    if (this.#listener.holdsBack(record.topic)) {
+    if (record.awaits !== undefined) this.#listener.awaits(record.topic, record.awaits);
+    const held = record.awaits !== undefined || this.#listener.holdsBack(record.topic);
+    if (held) {
       this.#hold(record, index);
       return false;
     }
@@ -124,18 +128,18 @@ export abstract class OpenMessages implements RecordOwner {
     this.recordRemoved(index);
   }
 
-  /** Hands over, in order, the records of a topic that are kept back: they are to be sent after all. */
-  takeHeld(topic: string, take: (index: number, record: HeldRecord) => void): void {
+  /** Hands over, in order, the records of a topic (undefined: of any) that are kept back: they are to be sent after all. */
+  takeHeld(topic: string | undefined, take: (index: number, record: HeldRecord) => void): void {
     if (this.#held === undefined) return;
     // The order of the keys is that of keeping back, not that of the messages.
     for (const index of [...this.#held.keys()].sort((a, b) => a - b)) {
       const held = this.#held.get(index) ?? [];
-      const rest = held.filter((record) => record.topic !== topic);
+      const rest = topic === undefined ? [] : held.filter((record) => record.topic !== topic);
       if (rest.length === held.length) continue;
       if (rest.length > 0) this.#held.set(index, rest);
       else this.#held.delete(index);
       for (const record of held) {
-        if (record.topic !== topic) continue;
+        if (topic !== undefined && record.topic !== topic) continue;
         this.#grow(-record.bytes);
         take(index, record);
       }
@@ -157,9 +161,11 @@ export abstract class OpenMessages implements RecordOwner {
     this.cursor = cursor;
   }
 
-  /** Moves the cursor over messages without records on their way; true: it has passed them all. */
+  /** Moves the cursor over messages without records on their way or kept back; true: it has passed them all. */
   pass(): boolean {
-    while (this.cursor < this.count && this.#remaining[this.cursor] === 0) this.cursor++;
+    const kept = this.#held;
+    while (this.cursor < this.count && this.#remaining[this.cursor] === 0 && kept?.has(this.cursor) !== true)
+      this.cursor++;
     return this.cursor === this.count;
   }
 

@@ -2,6 +2,8 @@
  * Parking: a topic that cannot be written must not hold up the others. Where the window of a shard is full and such a topic
  * stands in it, its records leave the log for a parking log of the topic (topic-parking.ts), and so does what follows for it.
  *
+ * A topic whose records cannot be encoded yet is held at once, for there is nothing that a lane could wait with.
+ *
  * The ledger counts a message that waits in several parking logs once: in the first of them, by name, that still holds it. It
  * is settled when the last of them lets it go, as dead-lettered if any of its records was.
  */
@@ -10,6 +12,7 @@ import type { SluiceError } from '../errors.ts';
 import type { Clock, TimerHandle } from './clock.ts';
 import type { Lane } from './lane.ts';
 import type { Lanes } from './lanes.ts';
+import type { Awaited } from './mapping.ts';
 import { Outcome, type OpenMessages, type RecordOwner } from './open-messages.ts';
 import type { ForwardOptions } from './options.ts';
 import type { Ownership } from './ownership.ts';
@@ -111,6 +114,18 @@ export class Parking implements ParkingRoom, TopicParkingHost {
   /** New records of this topic are kept back. On the hot path. */
   holdsBack(topic: string): boolean {
     return this.#topics.size > 0 && this.#topics.get(topic)?.holding === true;
+  }
+
+  /** The topic is held until this is ready. */
+  awaits(topic: string, awaited: Awaited): void {
+    if (!this.holdsBack(topic)) this.#hold(topic);
+    this.#topics.get(topic)!.waitFor(awaited);
+  }
+
+  /** Routes were replaced: whether what was waited for still is shows when the records are made again. */
+  routesChanged(): void {
+    for (const parking of this.#topics.values()) parking.routesChanged();
+    this.step();
   }
 
   /** The window is full: topics that have held it up for a while are parked. Gives false where none was. */

@@ -13,6 +13,7 @@
 import { isSluiceError, SluiceError, errorText } from '../errors.ts';
 import type { BufferStore, Settlement, StoredFrame } from '../buffer/store.ts';
 import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
+import type { Awaited } from './mapping.ts';
 import type { ForwardOptions } from './options.ts';
 import type { Ownership } from './ownership.ts';
 import { OpenFrame, type Span } from './span.ts';
@@ -34,6 +35,7 @@ export interface SettlerHost {
 /** What parking adds to settlements. */
 export interface SettlerParking extends ParkingRoom {
   holdsBack(topic: string): boolean;
+  awaits(topic: string, awaited: Awaited): void;
   /** Puts what has left the parking logs into the draft. */
   collect(draft: SettlementDraft): void;
   /** The settlement goes to the store. */
@@ -124,6 +126,10 @@ export class Settler implements MessagesListener {
 
   holdsBack(topic: string): boolean {
     return this.#parking.holdsBack(topic);
+  }
+
+  awaits(topic: string, awaited: Awaited): void {
+    this.#parking.awaits(topic, awaited);
   }
 
   /** There may be something to settle that is not in the log. */

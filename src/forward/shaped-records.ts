@@ -4,7 +4,14 @@
  */
 import { encodedHeaderName, encodeHeader, RecordWriter } from '../kafka/record.ts';
 import type { Message } from '../message.ts';
-import { isFault, type Element, type ValueFault, type PayloadView, type RouteSet } from '../payload/index.ts';
+import {
+  isFault,
+  type Element,
+  type ValueFault,
+  type PayloadView,
+  type RouteSet,
+  type SchemaInUse,
+} from '../payload/index.ts';
 import type { Route, RouteFault, TopicMatch } from '../routes/index.ts';
 import type { MappedRecord, MappingFault, NoRecord, Rule, Ruled } from './mapping.ts';
 import { PropertyWriter } from './property-headers.ts';
@@ -25,12 +32,24 @@ const indexName = encodedHeaderName(H.index);
 
 /** What is decided of a record before it is written. */
 interface Decided {
+  readonly kind: 'decided';
   readonly topic: string;
   readonly key: string | null;
   readonly partition: number | undefined;
   readonly timeMs: number;
   readonly value: Buffer | string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** Beside the payload, about what a record takes that is kept back. */
+const KEPT_BACK_BYTES = 100;
+const noBytes = Buffer.alloc(0);
+
+/** A record that cannot be encoded yet. */
+interface Waiting {
+  readonly kind: 'waiting';
+  readonly topic: string;
+  readonly schema: SchemaInUse;
 }
 
 export class ShapedRecords {
@@ -72,7 +91,13 @@ export class ShapedRecords {
     let fault: NoRecord | undefined;
     for (const element of elements) {
       const decided = this.#decide(match, message, element, place);
-      if ('topic' in decided) out.push(this.#write(match, message, element, decided, place));
+      if ('kind' in decided) {
+        out.push(
+          decided.kind === 'decided'
+            ? this.#write(match, message, element, decided, place)
+            : waitingRecord(route, decided, element),
+        );
+      }
       // One of them tells what is wrong; the others are made all the same.
       else fault ??= this.#refused(route, decided, element);
     }
@@ -86,7 +111,12 @@ export class ShapedRecords {
     return ageMs > Math.min(expireMs, ownMs);
   }
 
-  #decide(match: TopicMatch, message: Message, element: Element, place: Place): Decided | RouteFault | ValueFault {
+  #decide(
+    match: TopicMatch,
+    message: Message,
+    element: Element,
+    place: Place,
+  ): Decided | Waiting | RouteFault | ValueFault {
     const payload = element.json?.value;
     const topic = match.topicFor(message, payload);
     if (typeof topic !== 'string') return topic;
@@ -97,8 +127,11 @@ export class ShapedRecords {
     const timeMs = match.timestampFor(message, payload);
     if (typeof timeMs === 'object') return timeMs;
     const value = this.#routes.values[match.route.index]!;
-    const encoded = value.encode(element, message, match, nameOf(message, place), timeMs);
-    return isFault(encoded) ? encoded : { topic, key, partition, timeMs, ...encoded };
+    const schema = value.waitsFor(topic);
+    if (schema !== undefined) return { kind: 'waiting', topic, schema };
+    const encoded = value.encode(element, message, match, nameOf(message, place), timeMs, topic);
+    if (isFault(encoded)) return encoded;
+    return { kind: 'decided', topic, key, partition, timeMs, value: encoded.value, headers: encoded.headers };
   }
 
   #write(match: TopicMatch, message: Message, element: Element, decided: Decided, place: Place): MappedRecord {
@@ -145,6 +178,11 @@ export class ShapedRecords {
     const known = (this.#ruled[route.index] ??= {});
     return (known[rule] ??= { rule, route: route.name });
   }
+}
+
+function waitingRecord(route: Route, { topic, schema }: Waiting, { index, bytes }: Element): MappedRecord {
+  const slice = { slab: noBytes, start: 0, end: bytes.length + KEPT_BACK_BYTES, timestamp: 0 };
+  return { slice, topic, keyHash: -1, route: route.name, index, awaits: schema, letter: undefined };
 }
 
 /** The route's own content-type stands in front of the one that the value brings. */

@@ -7,6 +7,8 @@
  * holding: records of the topic are kept back. When the release point comes to their message they are parked, in the very
  * settlement that releases it, so that at each moment a message has one durable place. Entries are read in order and go through
  * the topic's lanes: one at a time while the topic cannot be written, which is how it is found to work again.
+ * What cannot be encoded yet is no better than what cannot be written: nothing is read until it can, and what was read waits in
+ * its batch, for it is in the parking log already.
  * direct: new records follow the parked ones through the same lanes. After a crash the parked ones come first again, for all
  * that was parked was released, and all that was not is read again behind it.
  */
@@ -14,6 +16,7 @@ import type { BufferStore, ParkedEntry, ParkingState } from '../buffer/store.ts'
 import { isSluiceError, SluiceError, errorText } from '../errors.ts';
 import { backoffMs, type Clock, type TimerHandle } from './clock.ts';
 import type { HeldRecord, MessagesListener, OpenMessages } from './open-messages.ts';
+import type { Awaited } from './mapping.ts';
 import type { ForwardOptions } from './options.ts';
 import type { Ownership } from './ownership.ts';
 import { ParkedBatch } from './parked-batch.ts';
@@ -76,6 +79,10 @@ export class TopicParking implements MessagesListener {
   #attempts = 0;
   #timer: TimerHandle | undefined;
   #stopped = false;
+  /** Records of the topic cannot be encoded before this is ready. */
+  #awaited: Awaited | undefined;
+  /** Records of entries that were read are kept back in their batches for it. */
+  #keepsBack = false;
 
   /** `state`: what an earlier owner parked. */
   constructor(topic: string, state: ParkingState | undefined, host: TopicParkingHost) {
@@ -106,8 +113,12 @@ export class TopicParking implements MessagesListener {
   /** Does what can be done now. */
   step(): void {
     if (this.#stopped || this.#reading) return;
-    const works = this.#host.works(this.topic);
+    const encodes = this.#awaited?.ready !== false;
+    if (encodes) this.#awaited = undefined;
+    if (encodes && this.#keepsBack) this.#resendKeptBack();
+    const works = this.#awaited === undefined && this.#host.works(this.topic);
     if (this.#more) {
+      if (this.#awaited !== undefined) return;
       const limit = works ? this.#host.options.parkedWindowMaxBytes : 1;
       if (this.windowBytes < limit) this.#read(works ? READ_BYTES : 1);
     } else if (this.holding && works) {
@@ -124,8 +135,23 @@ export class TopicParking implements MessagesListener {
     this.batches = [];
   }
 
+  /** Of the records of its own entries: those behind one that cannot be encoded yet. */
   holdsBack(): boolean {
-    return false;
+    return this.#keepsBack;
+  }
+
+  /** One of its own entries has such a record. */
+  awaits(_topic: string, awaited: Awaited): void {
+    this.waitFor(awaited);
+    this.#keepsBack = true;
+  }
+
+  waitFor(awaited: Awaited): void {
+    this.#awaited = awaited;
+  }
+
+  routesChanged(): void {
+    this.#awaited = undefined;
   }
 
   advanced(): void {
@@ -194,17 +220,27 @@ export class TopicParking implements MessagesListener {
   #goDirect(): void {
     this.holding = false;
     this.closing = false;
-    for (const frame of this.#host.frames()) {
-      const byMessage = new Map<number, HeldRecord[]>();
-      frame.takeHeld(this.topic, (index, record) => {
-        const records = byMessage.get(index);
-        if (records === undefined) byMessage.set(index, [record]);
-        else records.push(record);
-      });
-      for (const [index, records] of byMessage) this.#host.resend(frame, index, records.map(toWaiting));
-    }
+    for (const frame of this.#host.frames()) this.#resendHeld(frame, this.topic);
     this.#host.flush();
     this.#host.poke();
+  }
+
+  /** They may be kept back again, and those behind them with them. */
+  #resendKeptBack(): void {
+    this.#keepsBack = false;
+    for (const batch of this.batches) if (batch instanceof ParkedBatch) this.#resendHeld(batch, undefined);
+    this.#host.flush();
+    this.#host.poke();
+  }
+
+  #resendHeld(messages: OpenMessages, topic: string | undefined): void {
+    const byMessage = new Map<number, HeldRecord[]>();
+    messages.takeHeld(topic, (index, record) => {
+      const records = byMessage.get(index);
+      if (records === undefined) byMessage.set(index, [record]);
+      else records.push(record);
+    });
+    for (const [index, records] of byMessage) this.#host.resend(messages, index, records.map(toWaiting));
   }
 
   #isStopped(): boolean {

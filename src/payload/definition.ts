@@ -1,7 +1,13 @@
 /** What a route does with the payload, as it is configured. */
 import type { PayloadCodec } from './decompress.ts';
 
-export const valueForms = ['raw', 'json', 'envelope', 'cloudevents'] as const;
+/** In Confluent's wire format, with a schema of the registry. */
+export const registryForms = ['avro', 'protobuf', 'jsonSchema'] as const;
+export type RegistryForm = (typeof registryForms)[number];
+
+export const subjectStrategies = ['topic', 'record', 'topicRecord'] as const;
+
+export const valueForms = ['raw', 'json', 'envelope', 'cloudevents', ...registryForms] as const;
 export type ValueForm = (typeof valueForms)[number];
 
 export const envelopePayloads = ['auto', 'json', 'string', 'base64'] as const;
@@ -27,8 +33,26 @@ export interface FieldsDefinition {
   readonly add?: Readonly<Record<string, Constant>> | undefined;
 }
 
+export interface RegistryDefinition {
+  /** In place of the strategy. */
+  readonly subject?: string | undefined;
+  readonly strategy?: (typeof subjectStrategies)[number] | undefined;
+  /** Full name of the record or message: for the strategies that name it, and which message of a Protobuf file it is. */
+  readonly record?: string | undefined;
+  readonly version?: number | 'latest' | undefined;
+  readonly from?: 'json' | 'binary' | undefined;
+  readonly ignoreUnknown?: boolean | undefined;
+  /** The schema itself. */
+  readonly file?: string | undefined;
+}
+
+export function isRegistryForm(form: ValueForm | undefined): form is RegistryForm {
+  return (registryForms as readonly unknown[]).includes(form);
+}
+
 export interface ValueDefinition {
   readonly value?: ValueForm | undefined;
+  readonly registry?: RegistryDefinition | undefined;
   readonly envelope?: { readonly payload?: EnvelopePayload | undefined } | undefined;
   readonly cloudEvents?:
     | {

@@ -25,10 +25,11 @@ export function compileRouteSet(
   definitions: readonly FullRouteDefinition[],
   read: ReadFile = noFiles,
   options: RouterOptions = {},
+  schemas?: ValueContext['schemas'],
 ): RouteSet {
   const router = compileRoutes(definitions, options);
   const problems: RouteProblem[] = [];
-  const values = valuesOf(router, definitions, read, problems);
+  const values = valuesOf(router, definitions, read, problems, schemas);
   if (problems.length > 0) throw new RoutesError(problems);
   return { router, values };
 }
@@ -50,11 +51,12 @@ function valuesOf(
   definitions: readonly FullRouteDefinition[],
   read: ReadFile,
   problems: RouteProblem[],
+  schemas?: ValueContext['schemas'],
 ): readonly RouteValue[] {
   return router.routes.map((route) => {
     const report: ValueContext['report'] = (field, value, { message, wayOut }) => {
       problems.push({ path: [route.index, ...field], value, message, wayOut });
     };
-    return new RouteValue(route, definitions[route.index] ?? {}, { read, report });
+    return new RouteValue(route, definitions[route.index] ?? {}, { read, report, schemas });
   });
 }

@@ -1,7 +1,7 @@
 /**
  * What one route makes of a payload:
  *
- *     bytes ──decompress──> bytes ──parse──> JSON ──schema──> ──split──> elements ──fields──> each: raw | json | envelope | event
+ *     bytes ──decompress──> bytes ──parse──> JSON ──schema──> ──split──> elements ──fields──> each: raw | json | envelope | event | encoded
  *
  * Steps that a route does not ask for cost nothing. `when` and the schema see the payload as the device meant it, before it
  * is split; templates and fields see the element.
@@ -15,10 +15,12 @@ import { parseTemplate, type Template } from '../routes/template.ts';
 import type { TopicMatch } from '../routes/topic-match.ts';
 import { cloudEvent, type CloudEventForm } from './cloud-events.ts';
 import { DECOMPRESSED_MAX_BYTES, zstdAvailable } from './decompress.ts';
-import type { EnvelopePayload, ValueDefinition } from './definition.ts';
+import { isRegistryForm, type EnvelopePayload, type ValueDefinition } from './definition.ts';
 import { envelope } from './envelope.ts';
 import { isFault, valueFault, type ValueFault } from './fault.ts';
 import { Fields } from './fields.ts';
+import { RouteSchema } from './registry/route-schema.ts';
+import type { SchemaInUse, WantedSchema } from './registry/schemas.ts';
 import { compileSchema, type Schema } from './schema.ts';
 import type { PayloadView } from './view.ts';
 
@@ -30,8 +32,10 @@ export interface Element {
   /** Place in the batch; undefined: the payload is none. */
   readonly index: number | undefined;
   readonly bytes: Buffer;
-  /** Parsed, where something asked for it. */
+  /** What templates see: parsed, where something asked for it. */
   readonly json: { readonly value: unknown } | undefined;
+  /** What `bytes` are, after fields were changed. */
+  readonly content: { readonly value: unknown } | undefined;
 }
 
 export interface EncodedValue {
@@ -45,6 +49,8 @@ export interface ValueContext {
   /** @throws Error */
   readonly read: (file: string) => string;
   readonly report: (field: readonly (string | number)[], value: string, problem: TextProblem) => void;
+  /** Schemas of the registry. Without: see offlineSchema(). */
+  readonly schemas?: ((wanted: WantedSchema) => SchemaInUse) | undefined;
 }
 
 export class RouteValue {
@@ -58,6 +64,7 @@ export class RouteValue {
   readonly #fields: Fields | undefined;
   readonly #event: CloudEventForm | undefined;
   readonly #envelope: EnvelopePayload;
+  readonly #registered: RouteSchema | undefined;
   /** A payload that is not JSON is of no use. */
   readonly #needsJson: boolean;
   /** Whether it is JSON matters. */
@@ -78,17 +85,21 @@ export class RouteValue {
     this.#fields = fields === undefined ? undefined : new Fields(fields, { levelNames, read, report });
     this.#event = value === 'cloudevents' ? readEvent(definition, levelNames, context) : undefined;
     this.#envelope = definition.envelope?.payload ?? 'auto';
+    this.#registered = isRegistryForm(value) ? new RouteSchema(route, value, definition, context) : undefined;
+    const isBinary = this.#registered?.fromBinary ?? false;
+    if (isBinary) refuseJsonSteps(route, definition, context);
     if (fields !== undefined && value === 'raw') {
       report(['fields'], 'fields', problem('needs a value that is JSON', 'add value: json'));
     }
     this.#needsJson =
       value === 'json' ||
+      (this.#registered !== undefined && !isBinary) ||
       this.#schema !== undefined ||
       this.#list !== undefined ||
       this.#fields !== undefined ||
       route.needsPayload ||
       (value === 'envelope' && this.#envelope === 'json');
-    this.#asksForJson = this.#needsJson || value !== 'raw' || route.readsPayload;
+    this.#asksForJson = this.#needsJson || (value !== 'raw' && !isBinary) || route.readsPayload;
     this.plain = value === 'raw' && decompress === undefined && !this.#asksForJson;
   }
 
@@ -118,15 +129,15 @@ export class RouteValue {
   elements(message: Message, match: TopicMatch, view: PayloadView): readonly Element[] | ValueFault {
     const body = this.#unpacked(view);
     if (isFault(body)) return body;
-    if (!this.#asksForJson) return [{ index: undefined, bytes: body.bytes, json: undefined }];
+    if (!this.#asksForJson) return [{ index: undefined, bytes: body.bytes, json: undefined, content: undefined }];
     const json = body.json();
     if (isFault(json)) {
-      return this.#needsJson ? json : [{ index: undefined, bytes: body.bytes, json: undefined }];
+      return this.#needsJson ? json : [{ index: undefined, bytes: body.bytes, json: undefined, content: undefined }];
     }
     const invalid = this.#schema?.fault(json.value);
     if (invalid !== undefined) return invalid;
     if (this.#list === undefined) {
-      if (this.#fields === undefined) return [{ index: undefined, bytes: body.bytes, json }];
+      if (this.#fields === undefined) return [{ index: undefined, bytes: body.bytes, json, content: json }];
       return this.#one(json.value, undefined, message, match);
     }
     const list = this.#list === 'whole' ? json.value : valueAt(json.value, this.#list);
@@ -156,13 +167,41 @@ export class RouteValue {
         match.timestampFor(message, payload),
       ];
       for (const part of parts) if (typeof part === 'object' && part !== null) return part.fault;
+      // With a schema that is not there yet it cannot be told: the forward side tells.
+      const encoder = this.#registered?.of(parts[0] as string).encoder;
+      const encoded = encoder?.encode(element.bytes, element.content);
+      if (isFault(encoded)) return encoded.reason;
     }
     return undefined;
   }
 
-  /** The record's value. `id` names the message. */
-  encode(element: Element, message: Message, match: TopicMatch, id: string, timeMs: number): EncodedValue | ValueFault {
+  /** The schema that records of this topic wait for; undefined: they need not. */
+  waitsFor(topic: string): SchemaInUse | undefined {
+    const schema = this.#registered?.of(topic);
+    return schema?.ready === false ? schema : undefined;
+  }
+
+  /** Schemas of the registry that it has named so far. */
+  get schemas(): Iterable<SchemaInUse> {
+    return this.#registered?.used ?? [];
+  }
+
+  /** The record's value, of a record for `topic`. `id` names the message. @throws Error where waitsFor() says so */
+  encode(
+    element: Element,
+    message: Message,
+    match: TopicMatch,
+    id: string,
+    timeMs: number,
+    topic: string,
+  ): EncodedValue | ValueFault {
     const { bytes, json, index } = element;
+    if (this.#registered !== undefined) {
+      const { encoder, wanted } = this.#registered.of(topic);
+      if (encoder === undefined) throw new Error(`the schema of subject ${wanted.subject} is not here yet`);
+      const value = encoder.encode(bytes, element.content);
+      return isFault(value) ? value : { value, headers: noHeaders };
+    }
     const body = { bytes, isJson: json !== undefined };
     if (this.#event !== undefined) {
       const eventId = index === undefined ? id : `${id}:${index}`;
@@ -181,12 +220,26 @@ export class RouteValue {
   ): readonly Element[] | ValueFault {
     const made = this.#fields === undefined ? value : this.#fields.apply(value, message, match.levels);
     if (isFault(made)) return made;
-    return [{ index, bytes: Buffer.from(JSON.stringify(made)), json: { value } }];
+    return [{ index, bytes: Buffer.from(JSON.stringify(made)), json: { value }, content: { value: made } }];
   }
 
   #unpacked(view: PayloadView): PayloadView | ValueFault {
     const { decompress } = this.#definition;
     return decompress === undefined ? view : view.decompressed(decompress, this.#maxBytes);
+  }
+}
+
+/** What is not JSON has no fields, no list, and nothing for a JSON Schema or a template to look at. */
+function refuseJsonSteps(route: Route, { schema, split, fields }: ValueDefinition, { report }: ValueContext): void {
+  const jsonOnly = [
+    ['schema', schema !== undefined],
+    ['split', split !== undefined && split !== false],
+    ['fields', fields !== undefined],
+    ['to', route.needsPayload],
+  ] as const;
+  for (const [field, used] of jsonOnly) {
+    if (used)
+      report([field], field, problem('looks into JSON, and registry.from is binary', 'leave one of the two out'));
   }
 }
 

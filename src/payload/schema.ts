@@ -1,5 +1,6 @@
-/** JSON Schema, draft 2020-12: compiled when the routes are, against nothing but the file itself. */
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+/** JSON Schema: compiled against nothing but its own text, and what it refers to where a registry gives that. */
+import { Ajv, type Options, type ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { RE2JS } from 're2js';
 import { errorText } from '../errors.ts';
 import { problem, type TextProblem } from '../routes/problem.ts';
@@ -14,7 +15,25 @@ export interface Schema {
   fault(value: unknown): ValueFault | undefined;
 }
 
-export function compileSchema(text: string): Schema | TextProblem {
+export interface SchemaDialect {
+  /** Where the schema does not say. */
+  readonly draft: 7 | 2020;
+  /** Keywords that the draft does not know are annotations, not errors. */
+  readonly lenient: boolean;
+  readonly imports: readonly { readonly name: string; readonly text: string }[];
+}
+
+const ofFiles: SchemaDialect = { draft: 2020, lenient: false, imports: [] };
+
+const options: Options = {
+  strict: true,
+  strictTypes: false,
+  strictTuples: false,
+  strictRequired: false,
+  validateFormats: false,
+};
+
+export function compileSchema(text: string, dialect = ofFiles): Schema | TextProblem {
   let schema: unknown;
   try {
     schema = JSON.parse(text);
@@ -32,14 +51,7 @@ export function compileSchema(text: string): Schema | TextProblem {
   }
   let validate: ValidateFunction;
   try {
-    validate = new Ajv2020({
-      strict: true,
-      strictTypes: false,
-      strictTuples: false,
-      strictRequired: false,
-      validateFormats: false,
-      code: { regExp: linear },
-    }).compile(schema);
+    validate = compiled(schema, dialect);
   } catch (error) {
     return problem(
       `is not a JSON Schema that can be used: ${errorText(error)}`,
@@ -58,6 +70,14 @@ export function compileSchema(text: string): Schema | TextProblem {
       return valueFault('SCHEMA_INVALID', `payload${first?.instancePath ?? ''} ${first?.message ?? 'is not valid'}`);
     },
   };
+}
+
+function compiled(schema: object, { draft, lenient, imports }: SchemaDialect): ValidateFunction {
+  const said = (schema as { $schema?: unknown }).$schema;
+  const seventh = typeof said === 'string' ? /draft-07/.test(said) : draft === 7;
+  const ajv = new (seventh ? Ajv : Ajv2020)({ ...options, strict: !lenient, code: { regExp: linear } });
+  for (const { name, text } of imports) ajv.addSchema(JSON.parse(text) as object, name);
+  return ajv.compile(schema);
 }
 
 /** RE2 in place of the engine that backtracks: payloads are written by devices. */

@@ -45,7 +45,7 @@ export interface RouteDefinition {
   /** What topics may be made of data. */
   readonly topics?: { readonly allow?: readonly string[] | undefined; readonly max?: number | undefined } | undefined;
   /** What src/payload does with it; only what it adds to the headers matters here. */
-  readonly value?: 'raw' | 'json' | 'envelope' | 'cloudevents' | undefined;
+  readonly value?: 'raw' | 'json' | 'envelope' | 'cloudevents' | 'avro' | 'protobuf' | 'jsonSchema' | undefined;
   readonly onInvalid?: OnInvalid | undefined;
 }
 

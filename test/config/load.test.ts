@@ -63,6 +63,7 @@ describe('without a file', () => {
     };
     const file = {
       ...(written([]) as object),
+      schemaRegistry: undefined,
       kafka: { ...(written(['kafka']) as object), sasl: undefined },
       auth: { ...(written(['auth']) as object), jwt: undefined, http: undefined, clientCertificate: undefined },
     };

@@ -1,6 +1,6 @@
 """Reads record values in Confluent's wire format with Confluent's own deserializers.
 
-Standard input: one JSON object, {"registry": url, "type": "AVRO" | "PROTOBUF", "values": [base64…],
+Standard input: one JSON object, {"registry": url, "type": "AVRO" | "PROTOBUF" | "JSON", "values": [base64…],
 "proto": text of the file and "message": name, for Protobuf}. Standard output: a JSON array; what cannot be read is {"error": …}.
 """
 
@@ -44,7 +44,16 @@ def avro_reader():
     return lambda value: deserialize(value, context)
 
 
-read = avro_reader() if wanted["type"] == "AVRO" else protobuf_reader(wanted["proto"], wanted["message"])
+def json_reader():
+    from confluent_kafka.schema_registry.json_schema import JSONDeserializer
+
+    # The schema of the registry, by the id in the value.
+    deserialize = JSONDeserializer(None, schema_registry_client=registry)
+    return lambda value: deserialize(value, context)
+
+
+readers = {"AVRO": avro_reader, "JSON": json_reader}
+read = readers[wanted["type"]]() if wanted["type"] in readers else protobuf_reader(wanted["proto"], wanted["message"])
 
 
 def read_one(text):

@@ -9,8 +9,8 @@ const run = promisify(execFile);
 const INSTALL_TIMEOUT_MS = 240_000;
 
 /** Confluent's own client for Python: what it reads, others read. */
-const PACKAGES = ['confluent-kafka[avro,protobuf,schemaregistry]==2.16.1', 'grpcio-tools==1.85.1'];
-const NAME = 'python-confluent-1';
+const PACKAGES = ['confluent-kafka[avro,json,protobuf,schemaregistry]==2.16.1', 'grpcio-tools==1.85.1'];
+const NAME = 'python-confluent-2';
 
 /** A directory for PYTHONPATH. */
 export async function confluentPython(): Promise<string> {
@@ -34,7 +34,7 @@ export async function confluentPython(): Promise<string> {
 
 export interface Deserialize {
   readonly registry: string;
-  readonly type: 'AVRO' | 'PROTOBUF';
+  readonly type: 'AVRO' | 'PROTOBUF' | 'JSON';
   readonly values: readonly Buffer[];
   /** Protobuf: the file, and the message in it. */
   readonly proto?: string;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { codecs } from '../../payload/decompress.ts';
-import { envelopePayloads, valueForms } from '../../payload/definition.ts';
+import { envelopePayloads, isRegistryForm, subjectStrategies, valueForms } from '../../payload/definition.ts';
 import { timestampUnits } from '../../routes/timestamp.ts';
 import { fault, filePath, matching, optionalDuration, optionalSize } from '../fields.ts';
 import { compression, newTopic } from './kafka-topics.ts';
@@ -49,6 +49,38 @@ const fields = z
   })
   .optional()
   .meta({ description: 'Changes to a JSON object, in this order: keep, drop, rename, lookup, add.' });
+
+const registrySection = z
+  .strictObject({
+    strategy: z.enum(subjectStrategies).default('topic').meta({
+      description:
+        'How the subject is made. `topic`: `<Kafka topic>-value`. `record`: the name in `record`. `topicRecord`: `<Kafka topic>-<record>`.',
+    }),
+    subject: text.optional().meta({ description: 'The subject itself, in place of a strategy.' }),
+    record: text.optional().meta({
+      description:
+        'Full name of the Avro record, Protobuf message or JSON Schema title, for strategies that name it. For `protobuf` also which message of the file is meant; default: the first.',
+    }),
+    version: z
+      .union([z.literal('latest'), z.int().min(1).max(0x7fffffff)])
+      .default('latest')
+      .meta({
+        description: 'Version of the subject. `latest` is looked at again every `schemaRegistry.refresh`.',
+      }),
+    file: filePath().optional().meta({
+      description:
+        'File with the schema itself: that version is taken which it is. With `schemaRegistry.autoRegister` it is registered where it is not.',
+    }),
+    from: z.enum(['json', 'binary']).default('json').meta({
+      description: 'What devices send: JSON to be encoded, or Avro or Protobuf binary, which is checked.',
+    }),
+    ignoreUnknown: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Leave fields out that the schema does not have, instead of taking them for a fault.' }),
+  })
+  .optional()
+  .meta({ description: 'For `value: avro`, `protobuf` and `jsonSchema`: which schema.' });
 
 const route = z
   .strictObject({
@@ -131,7 +163,7 @@ const route = z
     }),
     value: z.enum(valueForms).default('raw').meta({
       description:
-        'Form of the record value. `raw`: the payload, byte for byte. `json`: the same, checked to be JSON. `envelope`: a JSON object with topic, client, time and payload. `cloudevents`: CloudEvents 1.0.',
+        'Form of the record value. `raw`: the payload, byte for byte. `json`: the same, checked to be JSON. `envelope`: a JSON object with topic, client, time and payload. `cloudevents`: CloudEvents 1.0. `avro`, `protobuf`, `jsonSchema`: in the wire format of the schema registry.',
     }),
     envelope: z
       .strictObject({
@@ -143,6 +175,7 @@ const route = z
       .optional()
       .meta({ description: 'For `value: envelope`.' }),
     cloudEvents,
+    registry: registrySection,
     decompress: z.enum(codecs).optional().meta({
       description: 'The payload is compressed. `zstd` needs Node 22.15 or newer.',
     }),
@@ -163,7 +196,7 @@ const route = z
     }),
   })
   .check((context) => {
-    const { from, regex, cloudEvents: event, value, envelope } = context.value;
+    const { from, regex, cloudEvents: event, value, envelope, registry } = context.value;
     const at = (key: string, message: string, wayOut: string): void =>
       fault({ addIssue: (issue) => context.issues.push({ ...issue, path: [key], input: undefined }) }, message, wayOut);
     if (from === undefined && regex === undefined) {
@@ -178,7 +211,49 @@ const route = z
       at('cloudEvents', 'is for value: cloudevents', 'add it, or remove this');
     if (envelope !== undefined && value !== 'envelope')
       at('envelope', 'is for value: envelope', 'add it, or remove this');
+    if (registry === undefined) return;
+    if (!isRegistryForm(value)) at('registry', 'is for value: avro, protobuf or jsonSchema', 'add one, or remove this');
+    const wrong = registryFault(registry, value);
+    if (wrong !== undefined)
+      fault(
+        { addIssue: (issue) => context.issues.push({ ...issue, path: ['registry', wrong.key], input: undefined }) },
+        wrong.message,
+        wrong.wayOut,
+      );
   });
+
+interface KeyFault {
+  readonly key: string;
+  readonly message: string;
+  readonly wayOut: string;
+}
+
+function registryFault(registry: NonNullable<z.output<typeof registrySection>>, value: string): KeyFault | undefined {
+  const { subject, strategy, record, version, file, from, ignoreUnknown } = registry;
+  if (subject !== undefined && strategy !== 'topic') {
+    return { key: 'subject', message: `stands beside strategy: ${strategy}`, wayOut: 'leave one of the two out' };
+  }
+  if (strategy !== 'topic' && record === undefined) {
+    return { key: 'strategy', message: 'needs `record` beside it', wayOut: 'add record: with the full name' };
+  }
+  if (strategy === 'topic' && record !== undefined && value !== 'protobuf') {
+    return { key: 'record', message: 'is for strategy: record or topicRecord', wayOut: 'add one, or remove this' };
+  }
+  if (file !== undefined && version !== 'latest') {
+    return { key: 'version', message: 'stands beside file, which is a version', wayOut: 'leave one of the two out' };
+  }
+  if (value === 'jsonSchema' && from === 'binary') {
+    return { key: 'from', message: 'cannot be binary for jsonSchema', wayOut: 'write from: json, or remove it' };
+  }
+  if (value === 'jsonSchema' && ignoreUnknown) {
+    return {
+      key: 'ignoreUnknown',
+      message: 'does not go with jsonSchema',
+      wayOut: 'let the schema say it: additionalProperties: true',
+    };
+  }
+  return undefined;
+}
 
 export const routes = z
   .array(route)

@@ -7,10 +7,10 @@
  */
 import avro from 'avsc';
 import { errorText } from '../../errors.ts';
-import { PayloadFault, shown } from '../payload-fault.ts';
+import { PayloadFault, shown } from './payload-fault.ts';
 import type { ResolvedSchema } from './client.ts';
 import { schemaPrefix } from './confluent.ts';
-import type { EncoderOptions, SchemaEncoder } from './encoder.ts';
+import { encoding, type EncoderOptions, type SchemaEncoder } from './encoder.ts';
 
 type Convert = (value: unknown, path: string, depth: number) => unknown;
 
@@ -25,32 +25,22 @@ export function avroEncoder(schema: ResolvedSchema, options: EncoderOptions): Sc
   const registry: Record<string, avro.Type> = {};
   for (const { text } of schema.imports) avro.Type.forSchema(parseSchema(text), { registry, wrapUnions: true });
   const type = avro.Type.forSchema(parseSchema(schema.text), { registry, wrapUnions: true });
-  const prefix = schemaPrefix(schema.id);
   const convert = new Converters(options.ignoreUnknown).of(type);
-  const encode =
-    options.from === 'binary'
-      ? (payload: Buffer): Buffer => {
-          checkBinary(type, payload);
-          return Buffer.concat([prefix, payload]);
-        }
-      : (payload: Buffer): Buffer => Buffer.concat([prefix, fromJson(type, convert, payload)]);
+  const encode = encoding(
+    schemaPrefix(schema.id),
+    options.from,
+    (value) => fromJson(type, convert, value),
+    (payload) => checkBinary(type, payload),
+  );
   return { schemaId: schema.id, version: schema.version, encode };
 }
 
-function fromJson(type: avro.Type, convert: Convert, payload: Buffer): Buffer {
-  const value = convert(parseJson(payload), '', 0);
+function fromJson(type: avro.Type, convert: Convert, json: unknown): Buffer {
+  const value = convert(json, '', 0);
   try {
     return type.toBuffer(value);
   } catch (error) {
     throw new PayloadFault(errorText(error));
-  }
-}
-
-export function parseJson(payload: Buffer): unknown {
-  try {
-    return JSON.parse(payload.toString('utf8'));
-  } catch (error) {
-    throw new PayloadFault(`it is not JSON: ${errorText(error)}`);
   }
 }
 

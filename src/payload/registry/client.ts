@@ -30,8 +30,8 @@ export interface ResolvedSchema extends RegisteredSchema {
 export interface RegistryClientOptions {
   /** e.g. http://localhost:8081 */
   readonly url: string;
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
+  /** Basic authentication; asked for at every request, since a password may change. @throws Error */
+  readonly credentials?: (() => { readonly username: string; readonly password: string }) | undefined;
   readonly requestTimeoutMs: number;
 }
 
@@ -58,10 +58,19 @@ export class RegistryClient {
 
   /** Registers a schema, or finds it registered. @throws SluiceError SCHEMA_UNAVAILABLE, incompatible ones included */
   async register(subject: string, type: SchemaType, text: string): Promise<number> {
-    const body = JSON.stringify(type === 'AVRO' ? { schema: text } : { schema: text, schemaType: type });
-    const { id } = await this.#request(`/subjects/${encodeURIComponent(subject)}/versions`, body);
+    const { id } = await this.#request(`/subjects/${encodeURIComponent(subject)}/versions`, bodyOf(type, text));
     if (typeof id !== 'number') throw this.#unavailable(`no id for subject ${subject}`);
     return id;
+  }
+
+  /**
+   * The version of the subject that is this very schema.
+   * @throws SluiceError SCHEMA_UNAVAILABLE, also where there is none
+   */
+  async versionOf(subject: string, type: SchemaType, text: string): Promise<number> {
+    const { version } = await this.#request(`/subjects/${encodeURIComponent(subject)}`, bodyOf(type, text));
+    if (typeof version !== 'number') throw this.#unavailable(`no version for subject ${subject}`);
+    return version;
   }
 
   /** Depth first; what refers to itself by a detour is found under its name and not followed again. */
@@ -94,15 +103,16 @@ export class RegistryClient {
   }
 
   async #request(path: string, body?: string): Promise<Record<string, unknown>> {
-    const { username, password, requestTimeoutMs } = this.#options;
+    const { credentials, requestTimeoutMs } = this.#options;
     const headers: Record<string, string> = { accept: `${MEDIA_TYPE}, application/json` };
     if (body !== undefined) headers['content-type'] = MEDIA_TYPE;
-    if (username !== undefined) {
-      headers['authorization'] = `Basic ${Buffer.from(`${username}:${password ?? ''}`).toString('base64')}`;
-    }
     let status: number;
     let text: string;
     try {
+      if (credentials !== undefined) {
+        const { username, password } = credentials();
+        headers['authorization'] = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+      }
       const response = await fetch(this.#base + path, {
         method: body === undefined ? 'GET' : 'POST',
         headers,
@@ -138,6 +148,10 @@ export class RegistryClient {
   #shownUrl(): string {
     return this.#base.replace(/\/\/[^/@]*@/, '//');
   }
+}
+
+function bodyOf(type: SchemaType, text: string): string {
+  return JSON.stringify(type === 'AVRO' ? { schema: text } : { schema: text, schemaType: type });
 }
 
 async function bounded(response: Response): Promise<string> {

@@ -5,11 +5,10 @@
 import protobuf from 'protobufjs';
 import protojson from 'protobufjs/ext/protojson.js';
 import { errorText } from '../../errors.ts';
-import { PayloadFault } from '../payload-fault.ts';
-import { parseJson } from './avro.ts';
+import { PayloadFault } from './payload-fault.ts';
 import type { ResolvedSchema } from './client.ts';
 import { messagePath, schemaPrefix } from './confluent.ts';
-import type { EncoderOptions, SchemaEncoder } from './encoder.ts';
+import { encoding, type EncoderOptions, type SchemaEncoder } from './encoder.ts';
 
 /** @throws Error where the schema is none, or has no such message */
 export function protobufEncoder(schema: ResolvedSchema, options: EncoderOptions): SchemaEncoder {
@@ -20,18 +19,16 @@ export function protobufEncoder(schema: ResolvedSchema, options: EncoderOptions)
   const { type, path } = findMessage(own, options.message);
   const prefix = Buffer.concat([schemaPrefix(schema.id), messagePath(path)]);
   const jsonOptions = { ignoreUnknownFields: options.ignoreUnknown };
-  const encode =
-    options.from === 'binary'
-      ? (payload: Buffer): Buffer => {
-          checkBinary(type, payload);
-          return Buffer.concat([prefix, payload]);
-        }
-      : (payload: Buffer): Buffer => Buffer.concat([prefix, fromJson(type, payload, jsonOptions)]);
+  const encode = encoding(
+    prefix,
+    options.from,
+    (value) => fromJson(type, value, jsonOptions),
+    (payload) => checkBinary(type, payload),
+  );
   return { schemaId: schema.id, version: schema.version, encode };
 }
 
-function fromJson(type: protobuf.Type, payload: Buffer, options: { ignoreUnknownFields: boolean }): Uint8Array {
-  const value = parseJson(payload);
+function fromJson(type: protobuf.Type, value: unknown, options: { ignoreUnknownFields: boolean }): Uint8Array {
   try {
     return type.encode(protojson.fromJson(type, value, options)).finish();
   } catch (error) {

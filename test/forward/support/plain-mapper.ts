@@ -12,6 +12,8 @@ export class PlainMapper implements RecordMapper {
   readonly #writer = new RecordWriter();
   /** Kafka topics whose route is gone. */
   readonly gone = new Set<string>();
+  /** What the records of a Kafka topic need before they can be encoded. */
+  readonly awaited = new Map<string, { ready: boolean; what: string }>();
 
   map(message: Message, offset: number, logId: string, shard: number, out: MappedRecord[]) {
     if (message.topic === 'bad!') throw new Error('cannot be mapped');
@@ -23,6 +25,7 @@ export class PlainMapper implements RecordMapper {
         topic,
         keyHash: keyHash(Buffer.from(message.clientId)),
         route: `to-${topic}`,
+        awaits: this.awaited.get(topic)?.ready === false ? this.awaited.get(topic) : undefined,
         letter: undefined,
       });
     }

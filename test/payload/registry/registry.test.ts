@@ -5,8 +5,9 @@ import { RegistryClient } from '../../../src/payload/registry/client.ts';
 import { Schemas, type SchemaInUse, type WantedSchema } from '../../../src/payload/registry/schemas.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startProxy, type Proxy } from '../../support/proxy.ts';
-import { deserialize } from '../../support/python.ts';
+import { confluentPython, deserialize } from '../../support/python.ts';
 import { startRegistry, type Registry } from '../../support/services.ts';
+import { bytesOf } from './bytes-of.ts';
 
 const avro = (fields: unknown[]): string =>
   JSON.stringify({ type: 'record', name: 'Telemetry', namespace: 'iot', fields });
@@ -24,28 +25,30 @@ let client: RegistryClient;
 const running: Schemas[] = [];
 
 beforeAll(async () => {
+  await confluentPython();
   registry = await startRegistry();
   proxy = await startProxy(registry.port);
   client = new RegistryClient({
     url: registry.url.replace(`:${registry.port}`, `:${proxy.port}`),
     requestTimeoutMs: 5_000,
   });
-});
+}, 300_000);
 afterAll(() => Promise.all([proxy?.stop(), registry?.stop()]));
 afterEach(async () => {
   for (const schemas of running.splice(0)) schemas.stop();
 });
 
-function open(refreshMs = 60_000): { schemas: Schemas; said: string[] } {
+function open(refreshMs = 60_000, autoRegister = true): { schemas: Schemas; said: string[] } {
   const said: string[] = [];
   const schemas = new Schemas(
     client,
-    { refreshMs, retryMinMs: 20, retryMaxMs: 200, random: Math.random },
+    { refreshMs, retryMinMs: 20, retryMaxMs: 200, random: Math.random, autoRegister },
     {
       schemaReady: (subject, { version }) => said.push(`${subject} ${version}`),
       schemaUnavailable: (subject, error, waits) => said.push(`${subject} ${error.code}${waits ? ' waits' : ''}`),
     },
   );
+  schemas.start();
   running.push(schemas);
   return { schemas, said };
 }
@@ -59,7 +62,8 @@ const wanted = (change: Partial<WantedSchema> & Pick<WantedSchema, 'subject'>): 
 });
 
 const ready = (use: SchemaInUse): Promise<unknown> => eventually(() => use.encoder !== undefined);
-const encode = (use: SchemaInUse, value: unknown): Buffer => use.encoder!.encode(Buffer.from(JSON.stringify(value)));
+const encode = (use: SchemaInUse, value: unknown): Buffer =>
+  bytesOf(use.encoder!.encode(Buffer.from(JSON.stringify(value))));
 
 describe('schemas of a registry', () => {
   it('encode Avro that Confluent’s deserializer reads, with references', async () => {
@@ -109,6 +113,40 @@ describe('schemas of a registry', () => {
     expect(await deserialize({ ...request, values: [damaged] })).toEqual([{ error: expect.any(String) as string }]);
   });
 
+  it('check JSON that Confluent’s deserializer reads, as the device wrote it', async () => {
+    const text = JSON.stringify({
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      title: 'Telemetry',
+      type: 'object',
+      properties: { id: { type: 'string', 'connect.index': 0 }, t: { type: 'number' } },
+      required: ['id'],
+      additionalProperties: false,
+    });
+    await client.register('json-value', 'JSON', text);
+    const use = open().schemas.use(wanted({ subject: 'json-value', type: 'JSON' }));
+    await ready(use);
+    const payload = Buffer.from('{ "id":"d1", "t": 1.50 }');
+    const value = bytesOf(use.encoder!.encode(payload));
+    expect(value.subarray(5)).toEqual(payload);
+    expect(await deserialize({ registry: registry.url, type: 'JSON', values: [value] })).toEqual([
+      { id: 'd1', t: 1.5 },
+    ]);
+    expect(() => encode(use, { t: 1 })).toThrowError(/required property 'id'/);
+    expect(() => encode(use, { id: 'd1', x: 1 })).toThrowError(/additional properties/);
+  });
+
+  it('that were given are taken in that version, and never registered unasked', async () => {
+    const mine = avro([field('id', 'string')]);
+    const { schemas } = open(60_000, false);
+    const use = schemas.use(wanted({ subject: 'given-value', text: mine }));
+    await eventually(() => use.error !== undefined);
+    expect(use.error?.message).toContain('autoRegister is off');
+    await client.register('given-value', 'AVRO', mine);
+    await client.register('given-value', 'AVRO', avro([field('id', 'string'), field('t', 'double', { default: 0 })]));
+    await ready(use);
+    expect(use.encoder?.version).toBe(1);
+  });
+
   it('are asked for again: a newer version is taken, a pinned one stays', async () => {
     await client.register('grows-value', 'AVRO', avro([field('id', 'string')]));
     const { schemas, said } = open(30);
@@ -145,7 +183,7 @@ describe('schemas of a registry', () => {
   });
 
   it('are registered where the operator asks for it', async () => {
-    const use = open().schemas.use(wanted({ subject: 'own-value', register: avro([field('id', 'string')]) }));
+    const use = open().schemas.use(wanted({ subject: 'own-value', text: avro([field('id', 'string')]) }));
     await ready(use);
     expect((await client.schema('own-value', 'latest')).id).toBe(use.encoder?.schemaId);
   });

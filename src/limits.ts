@@ -26,7 +26,10 @@ export function mqttLimits(limits: LimitsConfig): MqttBrokerOptions['limits'] {
     maxPacketSizeBytes: limits.maxPacketSizeBytes,
     connectTimeoutMs: limits.connectTimeoutMs,
     filters: filterLimits(limits),
-    sessionExpirySeconds: Math.round(limits.sessionExpiryMs / 1000),
+    sessionExpiryMaxSeconds: Math.round(limits.sessionExpiryMs / 1000),
+    keepAliveMaxSeconds: Math.floor(limits.maxKeepAliveMs / 1000),
+    receiveMaximum: limits.receiveMaximum,
+    inFlightMax: limits.maxInflight,
     connectionsPerUser: limits.connectionsPerUser,
   };
 }

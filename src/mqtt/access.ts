@@ -53,7 +53,7 @@ export function plainFilter(filter: string): string {
 
 /** undefined: it is granted. */
 export function filterFault(connection: Connection, filter: string, qos: number): FilterFault | undefined {
-  const { access, client, core } = connection;
+  const { access, core, subscriptions } = connection;
   const limits = core.limits();
   if (Buffer.byteLength(filter) > limits.topicMaxBytes)
     return { reasonCode: ReasonCode.topicFilterInvalid, rule: 'limits.topicMaxBytes' };
@@ -62,23 +62,24 @@ export function filterFault(connection: Connection, filter: string, qos: number)
   const plain = plainFilter(filter);
   if (access !== undefined && !access.maySubscribe(plain, asQos(qos)))
     return { reasonCode: ReasonCode.notAuthorized, rule: access.subscribeRule(plain, asQos(qos)) };
-  const held = client.subscriptions;
-  if (held[filter] === undefined && Object.keys(held).length >= limits.subscriptionsPerClient)
+  if (!subscriptions.has(filter) && subscriptions.size >= limits.subscriptionsPerClient)
     return { reasonCode: ReasonCode.quotaExceeded, rule: 'limits.subscriptionsPerClient' };
   return undefined;
 }
 
+/** What it may not have is reported. */
+export function maySubscribe(connection: Connection, filter: string, qos: number): boolean {
+  const fault = filterFault(connection, filter, qos);
+  if (fault !== undefined) deny(connection, 'subscribe', filter, fault.rule);
+  return fault === undefined;
+}
+
 /** Rules or limits have changed. Returns the filters that are taken from it. */
 export function judgeAnew(connection: Connection): string[] {
-  const { client, core, publisher } = connection;
+  const { client, core, publisher, subscriptions } = connection;
   connection.access = core.accessOf(client.id, connection.identity);
   if (publisher !== undefined) publisher.access = connection.access;
-  return Object.entries(client.subscriptions).flatMap(([filter, { qos }]) => {
-    const fault = filterFault(connection, filter, qos);
-    if (fault === undefined) return [];
-    deny(connection, 'subscribe', filter, fault.rule);
-    return [filter];
-  });
+  return [...subscriptions.values()].flatMap(({ topic, qos }) => (maySubscribe(connection, topic, qos) ? [] : [topic]));
 }
 
 /** Whether a message of this topic may be sent to the client now. */
@@ -91,7 +92,7 @@ export function mayReceive(connection: Connection, topic: string): boolean {
 /** Bit per QoS of the subscriptions that match. */
 function matchingQos(connection: Connection, topic: string): number {
   let mask = 0;
-  for (const [filter, subscription] of Object.entries(connection.client.subscriptions)) {
+  for (const [filter, subscription] of connection.subscriptions) {
     const bit = 1 << asQos(subscription.qos);
     if ((mask & bit) === 0 && topicMatches(plainFilter(filter), topic)) mask |= bit;
   }

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
 import { anonymous, type Authenticator, type Identity } from '../auth/identity.ts';
 import type { Message } from '../message.ts';
-import { deny, filterFault, judgeAnew, mayReceive, noFilterLimits, type FilterLimits } from './access.ts';
+import { judgeAnew, noFilterLimits, type FilterLimits } from './access.ts';
 import {
   attach,
   Connection,
@@ -24,6 +24,9 @@ import {
 } from './client-list.ts';
 import { authenticate, identified } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
+import { Fanout } from './delivery/fanout.ts';
+import { revoke } from './delivery/subscribing.ts';
+import { Handshake } from './handshake.ts';
 import { packetProperties } from './inbound.ts';
 import { hearStrays } from './last-barrier.ts';
 import type { MqttEvents } from './events.ts';
@@ -34,18 +37,21 @@ import {
   type AedesClient,
   type Done,
   type PublishPacket,
-  type Subscription,
 } from './patches/internals.ts';
 import { keepAliveWhileRead } from './patches/keep-alive.ts';
 import { bareBrokerMaps, bareClientMaps } from './patches/maps.ts';
 import { interceptPackets } from './patches/packets.ts';
 import { readInOrder } from './patches/reading.ts';
 import { keepSuccessors } from './patches/takeover.ts';
+import { orderUserProperties } from './patches/user-properties.ts';
 import { Wills } from './patches/wills.ts';
 import { PublishAdmission } from './publish-admission.ts';
 import type { Sessions } from './sessions.ts';
+import { AedesPersistence } from './sessions/aedes-persistence.ts';
+import { SessionKeeper } from './sessions/keeper.ts';
+import { NEVER_EXPIRES } from './sessions/store.ts';
 import { UserConnections } from './user-connections.ts';
-import { ReasonCode } from './wire.ts';
+import { disconnect, ReasonCode } from './wire.ts';
 
 export interface MqttBrokerOptions {
   readonly ingest: BrokerCore['ingest'];
@@ -59,17 +65,23 @@ export interface MqttBrokerOptions {
     readonly connectTimeoutMs: number;
     /** Default: none. */
     readonly filters?: FilterLimits;
-    /** Longest life of a session without a connection, in seconds; MQTT 5 clients are told. 0, the default: as they ask for. */
-    readonly sessionExpirySeconds?: number;
     /** Connections of one user with different client ids. Default: any number. */
     readonly connectionsPerUser?: number;
     /**
-     * What may wait in the socket of a subscriber that reads too slowly. Beyond it QoS 0 messages pass it by; for a message
-     * of QoS 1 or 2 it is disconnected, and its session keeps what follows. Default 8 MiB.
+     * What may wait for a subscriber that reads too slowly. Beyond it QoS 0 messages pass it by; those of QoS 1 and 2 wait in its
+     * session, and where that is not kept, it is disconnected. Default 8 MiB.
      */
     readonly subscriberBufferBytes?: number;
     /** A client whose socket takes nothing for this long is disconnected. Default 5 s. */
     readonly drainTimeoutMs?: number;
+    /** QoS 1 and 2 messages that a client may have under way to us; more end the connection with 0x93. Default 1,000. */
+    readonly receiveMaximum?: number;
+    /** QoS 1 and 2 messages that are under way to one client, where it does not ask for less. Default 1,000. */
+    readonly inFlightMax?: number;
+    /** Longest keep alive; clients of MQTT 5 are told it. Default 0: any. */
+    readonly keepAliveMaxSeconds?: number;
+    /** Sessions end after this time without a connection, whatever longer one is asked for; MQTT 5 clients are told. Default: as asked for. */
+    readonly sessionExpiryMaxSeconds?: number;
   };
   readonly events: MqttEvents;
   /** Least time that a client which was closed for an outage has to come back before its will is sent. Default 30 s. */
@@ -112,6 +124,8 @@ export interface MqttBroker {
   readonly connections: number;
   /** Wills that wait for the buffer. */
   readonly pendingWills: number;
+  /** Certainly nobody is to be told of a message on this topic, here or in another process. */
+  silent(topic: string, qos: number): boolean;
 }
 
 /** Aliases that a client of MQTT 5 may set for its topics. */
@@ -139,8 +153,9 @@ class Broker implements MqttBroker {
   readonly #aedes: AedesBroker;
   readonly #core: BrokerCore;
   readonly #wills: Wills;
+  readonly #keeper: SessionKeeper;
+  readonly #handshake: Handshake;
   readonly #connections = new Set<Connection>();
-  readonly #subscriberBufferBytes: number;
   readonly #deaf: () => void;
   #filterLimits: FilterLimits;
   #stopping = false;
@@ -156,6 +171,7 @@ class Broker implements MqttBroker {
     undelivered: 0,
     denied: 0,
     withheld: 0,
+    expired: 0,
     willsSent: 0,
     faults: 0,
   };
@@ -165,17 +181,25 @@ class Broker implements MqttBroker {
     const { limits, sessions } = options;
     const willSweepMs = options.willSweepMs ?? 24_000;
     this.#filterLimits = limits.filters ?? noFilterLimits;
-    this.#subscriberBufferBytes = limits.subscriberBufferBytes ?? 8 * 2 ** 20;
+    const { store, emitter } = sessions;
+    const id = brokerId();
+    let queueKeys = 0;
+    const fanout = new Fanout(
+      store,
+      // Keys sort in the order in which they were made.
+      () => `${id}-${(++queueKeys).toString().padStart(16, '0')}`,
+      (clientId) => fanout.ended(clientId),
+    );
+    const persistence = new AedesPersistence(store, fanout);
     const aedesOptions: AedesOptions = {
-      id: brokerId(),
-      mq: sessions.emitter,
-      persistence: sessions.persistence,
+      id,
+      mq: emitter,
+      persistence,
       heartbeatInterval: willSweepMs / 4,
       connectTimeout: limits.connectTimeoutMs,
       drainTimeout: limits.drainTimeoutMs ?? 5_000,
       maximumPacketSize: limits.maxPacketSizeBytes,
       topicAliasMaximum: TOPIC_ALIASES,
-      sessionExpiryIntervalLimit: limits.sessionExpirySeconds ?? 0,
       // [MQTT-3.1.3-5] names the least that a server must allow; ids of MQTT 3.1 are no reason to be stricter.
       maxClientsIdLength: 65_535,
     };
@@ -200,24 +224,57 @@ class Broker implements MqttBroker {
         topicAliasMaximum: TOPIC_ALIASES,
         topicLevelsMax: this.#aedes.maxTopicLevels,
       },
-      silent: sessions.silent,
+      silent: (topic, qos) => this.silent(topic, qos),
       limits: () => this.#filterLimits,
       users: new UserConnections(limits.connectionsPerUser ?? 0),
       accessOf: options.access ?? (() => undefined),
+      store,
+      fanout,
+      // Members that are connected to another process, and have no session in the store, are not known here.
+      sharedSubscriptions: sessions.announce === undefined,
+      receiveMaximum: limits.receiveMaximum ?? 1_000,
+      announce: (change) => sessions.announce?.(change),
+      left: ({ client, owner }) => this.#keeper.left(client.id, client.sessionExpiryInterval, owner),
       deliveries: 0,
     };
+    emitter.subscribers = fanout;
+    sessions.onChange?.(({ clientId, subscribed = [], unsubscribed = [], ended }) => {
+      for (const subscription of subscribed) fanout.stored(clientId, subscription);
+      for (const filter of unsubscribed) fanout.notStored(clientId, filter);
+      if (ended === true) fanout.ended(clientId);
+    });
     hearBroker(this.#aedes, this.#core.events.fault);
     this.#deaf = hearStrays(this.#strayed);
     this.#wills = new Wills(this.#core, sessions.wills, {
       graceMs: options.willGraceMs ?? 30_000,
       sweepMs: willSweepMs,
     });
-    sessions.persistence.wills = this.#wills;
+    this.#keeper = new SessionKeeper(store, (clientId) => this.#aedes.clients[clientId] !== undefined, {
+      ended: (clientId) => {
+        fanout.ended(clientId);
+        this.#core.announce({ clientId, ended: true });
+      },
+      expiring: (clientId) => fanout.passOn(clientId),
+      fault: this.#core.events.fault,
+    });
+    this.#handshake = new Handshake(
+      {
+        receiveMaximum: this.#core.receiveMaximum,
+        topicAliasMaximum: TOPIC_ALIASES,
+        maxPacketSizeBytes: limits.maxPacketSizeBytes,
+        keepAliveMaxSeconds: limits.keepAliveMaxSeconds ?? 0,
+        sessionExpiryMaxSeconds: limits.sessionExpiryMaxSeconds ?? NEVER_EXPIRES,
+        inFlightMax: limits.inFlightMax ?? 1_000,
+        subscriberBufferBytes: limits.subscriberBufferBytes ?? 8 * 2 ** 20,
+        responseInformation: undefined,
+        sharedSubscriptions: this.#core.sharedSubscriptions,
+      },
+      this.#keeper,
+      this.#wills,
+    );
     Object.assign(this.#aedes, {
       authenticate: authenticateWith(options.authenticator),
-      authorizeSubscribe: this.#authorizeSubscribe,
       authorizePublish: this.#authorizePublish,
-      authorizeForward: this.#authorizeForward,
     });
     this.#aedes.on('client', this.#clientRegistered);
     const failed = (client: AedesClient, error: Error): void => {
@@ -229,6 +286,10 @@ class Broker implements MqttBroker {
   }
 
   async listen(): Promise<void> {
+    const { fanout } = this.#core;
+    await this.#keeper.start(({ clientId, subscriptions }) => {
+      for (const subscription of subscriptions) fanout.stored(clientId, subscription);
+    });
     await this.#aedes.listen();
     this.#wills.install();
   }
@@ -245,7 +306,8 @@ class Broker implements MqttBroker {
     bareClientMaps(client);
     hearClient(connection);
     readInOrder(connection);
-    interceptPackets(connection);
+    orderUserProperties(client);
+    interceptPackets(connection, (connecting, packet) => this.#handshake.connect(connecting, packet));
     stream.once('close', () => this.#closed(connection));
   }
 
@@ -275,9 +337,7 @@ class Broker implements MqttBroker {
       // Before CONNECT it has no id.
       if (!client.id || client.closed) continue;
       const lost = judgeAnew(connection);
-      if (lost.length === 0) continue;
-      client.unsubscribe({ unsubscriptions: lost }, () => undefined);
-      if (!client.clean) this.#forgetFilters(client, lost);
+      if (lost.length > 0) revoke(connection, lost);
     }
   }
 
@@ -314,6 +374,7 @@ class Broker implements MqttBroker {
       await new Promise((resolve) => setTimeout(resolve, 5));
     await this.disconnectAll(ReasonCode.serverShuttingDown);
     await withinTime(new Promise<void>((resolve) => this.#aedes.close(() => resolve())), CLOSE_TIMEOUT_MS);
+    await withinTime(this.#keeper.stop(), CLOSE_TIMEOUT_MS);
     await this.#options.sessions.close();
     this.#deaf();
   }
@@ -339,7 +400,9 @@ class Broker implements MqttBroker {
   }
 
   async offlineSessions(): Promise<number> {
-    return (await this.#options.sessions.persistence.countOffline()).clientsCount;
+    let count = 0;
+    for (const clientId of this.#core.fanout.storedClients()) if (this.#aedes.clients[clientId] === undefined) count++;
+    return count;
   }
 
   disconnect(clientId: string): boolean {
@@ -357,6 +420,12 @@ class Broker implements MqttBroker {
     return this.#connections.size;
   }
 
+  silent(topic: string, qos: number): boolean {
+    const { sessions } = this.#options;
+    if (!sessions.alone() || !sessions.emitter.silent(topic)) return false;
+    return qos === 0 || !this.#core.fanout.queues(topic);
+  }
+
   get pendingWills(): number {
     return this.#wills.pending;
   }
@@ -366,55 +435,15 @@ class Broker implements MqttBroker {
     const connection = connectionOf(client);
     const { publisher } = connection;
     if (publisher === undefined || connection.ending) return;
+    if (!connection.take(packet)) {
+      connection.reject(disconnect(ReasonCode.receiveMaximumExceeded));
+      return;
+    }
+    const lifeSeconds = packet.properties?.['messageExpiryInterval'];
+    // From now on, however long it waits for the buffer. 0 is for those who are there now.
+    if (typeof lifeSeconds === 'number') packet.messageExpiry = Date.now() + Math.max(1, lifeSeconds) * 1000;
     this.counters.published[packet.qos]++;
     this.#core.ingest.admit(new PublishAdmission(connection, publisher, packet, done));
-  };
-
-  /** Called for each filter: of a SUBSCRIBE, which patches/packets.ts has judged, and of a session that is resumed. */
-  readonly #authorizeSubscribe = (client: AedesClient, subscription: Subscription, done: Granted): void => {
-    if (client.connected) {
-      done(null, subscription);
-      return;
-    }
-    const connection = connectionOf(client);
-    const fault = filterFault(connection, subscription.topic, subscription.qos);
-    if (fault === undefined) {
-      done(null, subscription);
-      return;
-    }
-    deny(connection, 'subscribe', subscription.topic, fault.rule);
-    this.#forgetFilters(client, [subscription.topic]);
-    done(null, null);
-  };
-
-  #forgetFilters(client: AedesClient, filters: string[]): void {
-    this.#options.sessions.persistence.removeSubscriptions(client, filters).catch(() => {
-      // Reported by the store. What is queued for them is withheld when it is to be sent.
-    });
-  }
-
-  /** Called before a message is written to a subscriber, and for each queued one of a session that resumes. */
-  readonly #authorizeForward = (
-    client: AedesClient,
-    packet: PublishPacket & { brokerId: string | null },
-  ): PublishPacket | null => {
-    const connection = connectionOf(client);
-    if (!mayReceive(connection, packet.topic)) {
-      this.counters.withheld++;
-      return null;
-    }
-    // A queued or retained message: aedes reads those no faster than they are taken, and would delete what is refused here.
-    const readNoFaster = packet.messageId !== undefined || packet.brokerId === null;
-    if (readNoFaster || (!connection.ending && client.conn.writableLength <= this.#subscriberBufferBytes)) {
-      this.counters.forwarded++;
-      return packet;
-    }
-    this.counters.undelivered++;
-    if (packet.qos > 0 && !connection.ending) {
-      connection.endedByUs = true;
-      client.emit('error', new Error('the subscriber does not read fast enough'));
-    }
-    return null;
   };
 
   readonly #clientRegistered = (client: AedesClient): void => {
@@ -426,6 +455,7 @@ class Broker implements MqttBroker {
     this.#options.ingest.arrived(connection.publisher);
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
+    connection.registered?.();
     endAtExpiry(connection);
     if (this.#stopping) connection.end(ReasonCode.serverShuttingDown);
   };
@@ -444,6 +474,7 @@ class Broker implements MqttBroker {
   #closed(connection: Connection): void {
     this.#connections.delete(connection);
     const { client, publisher } = connection;
+    connection.gone();
     if (publisher === undefined) return;
     this.#wills.closed(client);
     for (const { message } of this.#options.ingest.departed(publisher)) {
@@ -453,8 +484,6 @@ class Broker implements MqttBroker {
     if (client.clean && publisher.qos2.size > 0) this.#options.ingest.forgetQos2(publisher, ignore);
   }
 }
-
-type Granted = (error: null, subscription: Subscription | null) => void;
 
 /** aedes' hook: it asks once per CONNECT, with the read loop of the client at rest. */
 function authenticateWith(authenticator: Authenticator | undefined) {

@@ -58,11 +58,8 @@ function* registered(connections: Iterable<Connection>): Generator<Connection> {
 }
 
 function* subscriptionsOf(connections: Iterable<Connection>): Generator<ListedSubscription> {
-  for (const { client } of registered(connections)) {
-    for (const [filter, subscription] of Object.entries(client.subscriptions)) {
-      const { qos } = subscription as { qos?: number };
-      yield { clientId: client.id, filter, qos: qos ?? 0 };
-    }
+  for (const { client, subscriptions } of registered(connections)) {
+    for (const [filter, { qos }] of subscriptions) yield { clientId: client.id, filter, qos };
   }
 }
 
@@ -83,7 +80,8 @@ function page<Item, Shown>(
   return { total, items: shown };
 }
 
-function describe({ client, identity, info, publisher, keepAliveMs, connectedAt }: Connection): ListedClient {
+function describe(connection: Connection): ListedClient {
+  const { client, identity, info, publisher, keepAliveMs, connectedAt, subscriptions } = connection;
   const { bytesRead = 0, bytesWritten = 0 } = client.conn as { bytesRead?: number; bytesWritten?: number };
   return {
     clientId: client.id,
@@ -94,7 +92,7 @@ function describe({ client, identity, info, publisher, keepAliveMs, connectedAt 
     connectedAt: new Date(connectedAt).toISOString(),
     keepAliveSeconds: Math.round(keepAliveMs / 1_500),
     cleanSession: client.clean,
-    subscriptions: Object.keys(client.subscriptions).length,
+    subscriptions: subscriptions.size,
     pending: publisher?.pending ?? 0,
     receivedBytes: bytesRead,
     sentBytes: bytesWritten,

@@ -12,8 +12,12 @@ import type { Access, Publisher } from '../ingest/admission.ts';
 import { errorText, type SluiceError } from '../errors.ts';
 import type { FilterLimits } from './access.ts';
 import type { MqttEvents } from './events.ts';
+import type { Fanout } from './delivery/fanout.ts';
+import type { Outbound } from './delivery/outbound.ts';
 import type { GuardLimits } from './guard/guard.ts';
-import type { AedesBroker, AedesClient, Done, PublishPacket } from './patches/internals.ts';
+import type { AedesBroker, AedesClient, Done, PublishPacket, Subscription } from './patches/internals.ts';
+import type { GuardedStore } from './sessions/guarded.ts';
+import type { Delivery, Publication } from './sessions/store.ts';
 import type { UserConnections } from './user-connections.ts';
 import { disconnect, publishRefused, PUBACK, PUBREC, ReasonCode } from './wire.ts';
 
@@ -42,12 +46,14 @@ export interface MqttCounters {
   refusedQos0: number;
   /** Messages written to subscribers. */
   forwarded: number;
-  /** Messages not forwarded to a subscriber that does not read. */
+  /** Messages not forwarded: to a subscriber that does not read, or that takes no packet so large. */
   undelivered: number;
   /** What access rules and limits refused: publishes, wills, subscriptions. */
   denied: number;
   /** Messages that access rules kept from a subscriber. */
   withheld: number;
+  /** Messages whose expiry was over before they could be forwarded. */
+  expired: number;
   willsSent: number;
   /** Faults of session store, emitter and broker that were kept from the clients. */
   faults: number;
@@ -63,13 +69,30 @@ export interface BrokerCore {
   readonly counters: MqttCounters;
   readonly events: MqttEvents;
   readonly guardLimits: GuardLimits;
-  readonly silent: ((topic: string, qos: number) => boolean) | undefined;
+  readonly silent: (topic: string, qos: number) => boolean;
   readonly limits: () => FilterLimits;
   readonly users: UserConnections;
   /** What a client may do; undefined: everything. */
   readonly accessOf: (clientId: string, identity: Identity) => Access | undefined;
+  readonly store: GuardedStore;
+  readonly fanout: Fanout;
+  readonly sharedSubscriptions: boolean;
+  /** QoS 1 and 2 messages that a client may have under way to us. */
+  readonly receiveMaximum: number;
+  /** Other processes are to know of a change of stored sessions. */
+  readonly announce: (change: SessionChange) => void;
+  /** A connection with a session in the store is gone. */
+  readonly left: (connection: Connection) => void;
   /** Messages that are acknowledged and not yet handed to the subscribers and sessions. */
   deliveries: number;
+}
+
+/** What other processes are told of a session in the store. */
+export interface SessionChange {
+  readonly clientId: string;
+  readonly subscribed?: readonly Subscription[];
+  readonly unsubscribed?: readonly string[];
+  readonly ended?: true;
 }
 
 /** Who waits for the commit that forgets a QoS 2 packet id. */
@@ -78,7 +101,7 @@ export type ReleaseWaiter = Parameters<Ingest['releaseQos2']>[2];
 /** How long a closed client may take to read why. */
 const LINGER_MS = 1_000;
 
-interface Delivery {
+interface Passing {
   readonly packet: PublishPacket;
   readonly done: Done;
 }
@@ -95,6 +118,24 @@ export class Connection {
   access: Access | undefined;
   /** From the moment the broker took the client in: nothing it publishes comes earlier. */
   publisher: Publisher | undefined;
+  /** Names it in the store: what an older connection of the client does late is not taken for its doing. */
+  readonly owner = `${Date.now().toString(36)}-${++connectionCount}-${process.pid}`;
+  /** By filter. */
+  readonly subscriptions = new Map<string, Subscription>();
+  /** From CONNACK on. */
+  outbound: Outbound | undefined;
+  /** Its session is in the store. */
+  stored = false;
+  /** Its session began with it. */
+  newSession = true;
+  /** Told the client in place of its own (MQTT 5.0 §3.2.2.3.14). */
+  serverKeepAlive: number | undefined;
+  /** The broker has taken the client in. */
+  registered: (() => void) | undefined;
+  #left = false;
+  #turn: Promise<void> = Promise.resolve();
+  /** QoS 1 publishes that are not acknowledged. */
+  #unacknowledged = 0;
   /** PUBRELs that wait for their commit. */
   releases = 0;
   /** It has brought so much that is not finished that we do not read it. */
@@ -108,12 +149,14 @@ export class Connection {
   keepAliveMs = 0;
   /** Milliseconds since the epoch. */
   readonly connectedAt = Date.now();
+  /** A new connection starts its session anew: the will is not to wait for the end of its delay. */
+  sessionReplaced = false;
   /** The will is not sent yet: its delay or its grace runs. */
   willHeld = false;
   #corked = false;
   /** Not written yet: packet type and flags in bits 16 to 23, packet id below. */
   readonly #acknowledgements: number[] = [];
-  readonly #deliveries: Delivery[] = [];
+  readonly #deliveries: Passing[] = [];
   #delivering = false;
   #inLoop = false;
   #finishedInLoop = false;
@@ -129,11 +172,60 @@ export class Connection {
     return this.releases > 0 || (this.publisher !== undefined && this.publisher.pending > 0);
   }
 
+  /** What has come was a packet, and needs no more than this. */
+  heard(): void {
+    const { client } = this;
+    if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh();
+  }
+
+  /** One after the other; what fails closes the client. `done` when it is over. */
+  inTurn(change: () => Promise<void>, done: () => void): void {
+    this.#turn = this.#turn.then(async () => {
+      try {
+        if (!this.client.closed && !this.ending) await change();
+        done();
+      } catch (error) {
+        this.client.emit('error', error);
+      }
+    });
+  }
+
+  /** A message for its client; `key` is its name in the queue of the session. */
+  receive(publication: Publication, delivery: Delivery, key: string | undefined): void {
+    this.outbound?.send(publication, delivery, this.stored ? key : undefined);
+  }
+
+  /** Nothing is delivered any more. May be called again. */
+  gone(): void {
+    const { core, client } = this;
+    core.fanout.disconnected(this, !this.stored || client.sessionExpiryInterval === 0);
+    if (!this.stored || this.#left) return;
+    this.#left = true;
+    core.left(this);
+  }
+
+  /** A PUBLISH came. false: it is more than the client may have under way [MQTT-3.3.4-7]. */
+  take(packet: PublishPacket): boolean {
+    const { publisher, core, client } = this;
+    if (packet.qos === 0 || publisher === undefined) return true;
+    const repeated = packet.qos === 2 && publisher.qos2.has(packet.messageId ?? 0);
+    const underWay = this.#unacknowledged + publisher.qos2.size;
+    if (client.version === 5 && !repeated && underWay >= core.receiveMaximum) return false;
+    if (packet.qos === 1) this.#unacknowledged++;
+    return true;
+  }
+
+  /** A QoS 1 publish has its PUBACK, of whatever kind. */
+  answered(packet: PublishPacket): void {
+    if (packet.qos === 1) this.#unacknowledged--;
+  }
+
   /** The publish is durable, or on no route: acknowledges it and hands it to the subscribers. */
   accepted(packet: PublishPacket, duplicate: boolean, done: Done): void {
     if (packet.qos > 0) {
       this.#acknowledge(packet.qos === 1 ? PUBACK : PUBREC, packet.messageId ?? 0);
       this.core.counters.acknowledged++;
+      this.answered(packet);
     }
     this.pass(packet, duplicate, done);
   }
@@ -196,7 +288,7 @@ export class Connection {
     this.#end(farewell);
   }
 
-  /** What cannot wait for its turn in the socket's buffer is never written: answers are small and their number bounded. */
+  /** Answers, which are small and their number bounded, and messages, which Outbound bounds. */
   write(bytes: Buffer): void {
     const { conn, closed } = this.client;
     if (closed || this.ending || conn.destroyed || !conn.writable) return;
@@ -276,11 +368,11 @@ export class Connection {
   /** A shorter way past aedes, where nobody listens and nothing is kept: most of what goes to Kafka. */
   #nobodyListens(packet: PublishPacket): boolean {
     const { silent } = this.core;
-    return silent !== undefined && !packet.retain && silent(packet.topic, packet.qos);
+    return !packet.retain && silent(packet.topic, packet.qos);
   }
 
   /** One after another: order among subscribers follows the order of acknowledgements. */
-  #deliver(delivery: Delivery): void {
+  #deliver(delivery: Passing): void {
     this.core.deliveries++;
     this.#deliveries.push(delivery);
     if (this.#delivering) return;
@@ -308,6 +400,8 @@ export class Connection {
       this.#published();
       return;
     }
+    // Known before the message is queued: a subscription may not want what its own client publishes.
+    packet.clientId = this.client.id;
     try {
       aedes.publish(packet, this.client, this.#published);
     } catch (error) {
@@ -329,6 +423,8 @@ export class Connection {
 function flush(connection: Connection): void {
   connection.flush();
 }
+
+let connectionCount = 0;
 
 const connections = new WeakMap<AedesClient, Connection>();
 

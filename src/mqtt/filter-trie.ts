@@ -42,7 +42,7 @@ export class FilterTrie<Key, Value> {
     }
   }
 
-  /** Every value whose filter matches the topic name. Wildcards match `$` topics here too: who forbids that, does. */
+  /** Every value whose filter matches the topic name. A wildcard in the first level matches no `$` topic [MQTT-4.7.2-1]. */
   match(topic: string): Value[] {
     const found: Value[] = [];
     if (this.#size > 0) this.#collect(this.#root, topic.split('/'), 0, found);
@@ -50,10 +50,11 @@ export class FilterTrie<Key, Value> {
   }
 
   #collect(node: Node<Key, Value>, levels: readonly string[], depth: number, found: Value[]): void {
-    // `sport/#` matches `sport` too: # stands for the parent level and all below [MQTT-4.7.1-2].
-    const rest = node.children.get('#');
-    if (rest !== undefined) found.push(...rest.values.values());
     const level = levels[depth];
+    const wildcards = depth > 0 || level?.charCodeAt(0) !== DOLLAR;
+    // `sport/#` matches `sport` too: # stands for the parent level and all below [MQTT-4.7.1-2].
+    const rest = wildcards ? node.children.get('#') : undefined;
+    if (rest !== undefined) found.push(...rest.values.values());
     if (level === undefined) {
       found.push(...node.values.values());
       return;
@@ -61,7 +62,7 @@ export class FilterTrie<Key, Value> {
     // A level named + or # cannot come from a topic name [MQTT-3.3.2-2].
     const literal = node.children.get(level);
     if (literal !== undefined && level !== '+' && level !== '#') this.#collect(literal, levels, depth + 1, found);
-    const single = node.children.get('+');
+    const single = wildcards ? node.children.get('+') : undefined;
     if (single !== undefined) this.#collect(single, levels, depth + 1, found);
   }
 }

@@ -1,6 +1,7 @@
 /** From an MQTT packet to the message that flows, and its properties back. */
 import type { Message, MessageProperties, Origin } from '../message.ts';
 import type { PacketProperties } from './patches/internals.ts';
+import type { UserProperties } from './patches/user-properties.ts';
 
 /** What a PUBLISH and a will have in common. */
 interface Publication {
@@ -27,10 +28,7 @@ export function inboundMessage(packet: Publication, clientId: string, user: stri
   };
 }
 
-/**
- * Those of MQTT 5.0 §3.3.2.3 that travel with a message. mqtt-packet groups user properties by name: the order of the
- * values of one name is kept, the order among different names is lost.
- */
+/** Those of MQTT 5.0 §3.3.2.3 that travel with a message. */
 function messageProperties(from: PacketProperties): MessageProperties | undefined {
   const to: MessageProperties = {};
   if (typeof from['payloadFormatIndicator'] === 'boolean') to.payloadFormatIndicator = from['payloadFormatIndicator'];
@@ -38,31 +36,15 @@ function messageProperties(from: PacketProperties): MessageProperties | undefine
   if (typeof from['contentType'] === 'string') to.contentType = from['contentType'];
   if (typeof from['responseTopic'] === 'string') to.responseTopic = from['responseTopic'];
   if (Buffer.isBuffer(from['correlationData'])) to.correlationData = from['correlationData'];
-  const pairs = userProperties(from['userProperties']);
+  const pairs = from['userProperties'] as UserProperties | undefined;
   if (pairs !== undefined) to.userProperties = pairs;
   for (const _ in to) return to;
   return undefined;
 }
 
-function userProperties(from: unknown): [string, string][] | undefined {
-  if (typeof from !== 'object' || from === null) return undefined;
-  const pairs: [string, string][] = [];
-  for (const [name, value] of Object.entries(from as Record<string, unknown>)) {
-    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) {
-      if (typeof one === 'string') pairs.push([name, one]);
-    }
-  }
-  return pairs.length > 0 ? pairs : undefined;
-}
-
-/** Properties of a message as mqtt-packet writes them. */
+/** Properties of a message as packets have them inside the broker: user properties as pairs. */
 export function packetProperties(from: MessageProperties): PacketProperties {
-  const { userProperties: pairs, ...to } = from;
-  if (pairs === undefined) return to;
-  // Without a prototype: names come from clients.
-  const byName = Object.create(null) as Record<string, string[]>;
-  for (const [name, value] of pairs) (byName[name] ??= []).push(value);
-  return { ...to, userProperties: byName };
+  return { ...from };
 }
 
 let turn = 0;

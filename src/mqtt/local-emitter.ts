@@ -1,18 +1,23 @@
 /**
- * The emitter of one process: aedes publishes into it, subscriptions listen. It stands in for mqemitter, with two
- * differences. It does not wait for its listeners: a subscriber that does not read delays nobody else; what it has not read
- * is bounded where it is forwarded (see forward.ts). And no topic or filter is special, `__proto__` included.
+ * The emitter of one process: aedes publishes into it, and listens to what brokers tell each other; all messages go to the
+ * subscribers (see delivery/fanout.ts). It stands in for mqemitter, with two differences. It does not wait for its listeners: a
+ * subscriber that does not read delays nobody else; what waits for it is bounded in delivery/outbound.ts. And no topic or filter is
+ * special, `__proto__` included.
  */
+import type { EmittedPacket } from './delivery/emitted-packet.ts';
 import { FilterTrie } from './filter-trie.ts';
 
-export interface EmittedPacket {
-  readonly topic: string;
+export interface Subscribers {
+  listens(topic: string): boolean;
+  deliver(packet: EmittedPacket): void;
 }
 export type Listener = (packet: EmittedPacket, done: () => void) => void;
 
 export class LocalEmitter {
   readonly #listeners = new FilterTrie<Listener, Listener>();
   readonly #fault: (error: unknown) => void;
+  /** Set before the broker listens. */
+  subscribers: Subscribers | undefined;
   closed = false;
   readonly concurrency = 0;
   readonly current = 0;
@@ -36,7 +41,7 @@ export class LocalEmitter {
 
   /** Nobody would be told of a message on this topic. */
   silent(topic: string): boolean {
-    return this.#listeners.match(topic).length === 0;
+    return this.subscribers?.listens(topic) !== true && this.#listeners.match(topic).length === 0;
   }
 
   emit(packet: EmittedPacket, done?: (error?: Error) => void): this {
@@ -50,6 +55,11 @@ export class LocalEmitter {
       } catch (error) {
         this.#fault(error);
       }
+    }
+    try {
+      this.subscribers?.deliver(packet);
+    } catch (error) {
+      this.#fault(error);
     }
     done?.();
     return this;

@@ -34,6 +34,7 @@ export class PublishAdmission extends Admission {
     const [reasonCode, standard] = answers[reason];
     const text = this.forbiddenDetail ?? standard;
     const { client, core, info } = this.#connection;
+    this.#connection.answered(this.#packet);
     if (reason === 'invalid-payload') core.events.connectionFailed(client.id, info.remoteAddress, new Error(text));
     else deny(this.#connection, 'publish', this.message.topic, ruleOf(reason, this.message, this.publisher.access));
     this.#connection.forbid(this.#packet, reasonCode, shown(text), this.#done);

@@ -1,12 +1,12 @@
 /** Where sessions, retained messages and wills are kept: opens the session store that goes with the buffer's store. */
-import { createRequire } from 'node:module';
+import { MemoryLevel } from 'memory-level';
 import { errorText, SluiceError } from '../errors.ts';
+import type { SessionChange } from './connection.ts';
 import { LocalEmitter } from './local-emitter.ts';
-import { GuardedPersistence } from './sessions/guarded.ts';
-import type { InnerPersistence } from './sessions/inner.ts';
-import { LevelSessions, LevelWillTexts, openLevel } from './sessions/level.ts';
+import { GuardedStore } from './sessions/guarded.ts';
+import { LevelStore, LevelWillTexts, openLevel, type Database } from './sessions/level.ts';
 import { openRedis } from './sessions/redis.ts';
-import { LocalWillStore, MemoryWillTexts, type WillStore } from './sessions/will-store.ts';
+import { LocalWillStore, type WillStore } from './sessions/will-store.ts';
 
 export type SessionOptions =
   | { readonly store: 'memory' }
@@ -17,11 +17,15 @@ export type SessionOptions =
 export type SessionFault = (where: string, error: unknown) => void;
 
 export interface Sessions {
-  readonly persistence: GuardedPersistence;
+  readonly store: GuardedStore;
   readonly emitter: LocalEmitter;
   readonly wills: WillStore;
-  /** true: certainly nobody is to be told of a message on this topic. Absent where that is not known at once. */
-  readonly silent?: (topic: string, qos: number) => boolean;
+  /** There is certainly no other process with these sessions. */
+  readonly alone: () => boolean;
+  /** Other processes are to know. */
+  readonly announce?: (change: SessionChange) => void;
+  /** What other processes announce. */
+  readonly onChange?: (listener: (change: SessionChange) => void) => void;
   /** After the broker, which closes the emitter. */
   close(): Promise<void>;
 }
@@ -33,7 +37,8 @@ const TIMEOUT_MS = 5_000;
 export async function openSessions(options: SessionOptions, fault: SessionFault): Promise<Sessions> {
   switch (options.store) {
     case 'memory':
-      return openMemorySessions(fault);
+      // What it has besides, nothing here uses.
+      return sessionsIn(new MemoryLevel() as unknown as Database, fault);
     case 'level':
       return openLevelSessions(options.directory, fault);
     case 'redis':
@@ -41,33 +46,21 @@ export async function openSessions(options: SessionOptions, fault: SessionFault)
   }
 }
 
-function openMemorySessions(fault: SessionFault): Sessions {
-  // Brought along by aedes, so found from there.
-  const here = createRequire(import.meta.url);
-  const fromAedes = createRequire(here.resolve('aedes'));
-  const MemoryPersistence = fromAedes('aedes-persistence/asyncPersistence.js') as new () => InnerPersistence;
-  const persistence = new GuardedPersistence(new MemoryPersistence(), TIMEOUT_MS, fault);
-  return {
-    persistence,
-    emitter: new LocalEmitter((error) => fault('delivery', error)),
-    wills: new LocalWillStore(new MemoryWillTexts()),
-    close: () => persistence.destroy(),
-  };
-}
-
 async function openLevelSessions(directory: string, fault: SessionFault): Promise<Sessions> {
   const db = await openLevel(directory).catch((error: unknown) => {
     throw levelError(directory, error);
   });
-  const level = new LevelSessions(db);
-  const persistence = new GuardedPersistence(level, TIMEOUT_MS, fault);
-  const emitter = new LocalEmitter((error) => fault('delivery', error));
+  return sessionsIn(db, fault);
+}
+
+function sessionsIn(db: Database, fault: SessionFault): Sessions {
+  const store = new GuardedStore(new LevelStore(db), TIMEOUT_MS, fault);
   return {
-    persistence,
-    emitter,
+    store,
+    emitter: new LocalEmitter((error) => fault('delivery', error)),
     wills: new LocalWillStore(new LevelWillTexts(db)),
-    silent: (topic, qos) => emitter.silent(topic) && (qos === 0 || level.matching(topic).length === 0),
-    close: () => persistence.destroy(),
+    alone: () => true,
+    close: () => store.close(),
   };
 }
 
@@ -89,12 +82,13 @@ async function openRedisSessions(url: string, namespace: string, fault: SessionF
     });
   });
   const { emitter } = parts;
-  const persistence = new GuardedPersistence(parts.persistence, TIMEOUT_MS, fault);
   return {
-    persistence,
+    store: new GuardedStore(parts.store, TIMEOUT_MS, fault),
     emitter,
     wills: parts.wills,
-    silent: (topic, qos) => emitter.alone && emitter.silent(topic) && (qos === 0 || parts.persistence.unmatched(topic)),
+    alone: () => emitter.alone,
+    announce: (change) => emitter.announce(change),
+    onChange: (listener) => (emitter.onChange = (change) => listener(change as SessionChange)),
     close: async () => parts.disconnect(),
   };
 }

@@ -135,7 +135,7 @@ export const planted: Planted[] = [
   {
     what: "aedes' persistence in the buffer",
     rule: 'aedes-only-in-mqtt',
-    files: { 'src/buffer/a.ts': usesPackage('aedes-persistence-level') },
+    files: { 'src/buffer/a.ts': usesPackage('aedes-persistence') },
   },
   { what: 'mqemitter in ingest', rule: 'aedes-only-in-mqtt', files: { 'src/ingest/a.ts': usesPackage('mqemitter') } },
   {

@@ -49,7 +49,7 @@ export const limits = z
     ),
     sessionExpiry: duration(
       '30d',
-      'Longest time that the session of a client of MQTT 5 is kept without a connection. Who asks for more is told so.',
+      'Longest time that a session is kept without a connection: subscriptions and queued messages. Clients of MQTT 5 that ask for more are told so.',
       { min: '1s', max: '3650d' },
     ),
     maxPacketSize: size('256KB', 'Largest MQTT packet. Longer ones close the connection.', {
@@ -60,6 +60,23 @@ export const limits = z
       min: '100ms',
       max: '5m',
     }),
+    maxKeepAlive: duration(
+      '0s',
+      'Longest keep alive. A client of MQTT 5 that asks for a longer one, or for none, is told this one. `0s`: any.',
+      { min: '0s', max: '18h' },
+    ),
+    receiveMaximum: integer(
+      1_000,
+      'QoS 1 and 2 messages that a client may have under way to sluice. One of MQTT 5 that sends more is disconnected (0x93).',
+      1,
+      65_535,
+    ),
+    maxInflight: integer(
+      1_000,
+      'QoS 1 and 2 messages that are under way to one client before it acknowledges, where it does not ask for less.',
+      1,
+      65_535,
+    ),
   })
   .prefault({})
   .meta({ description: 'What one process takes on.' });

@@ -18,6 +18,10 @@ export interface PublishPacket {
   dup: boolean;
   messageId?: number;
   properties?: PacketProperties;
+  /** Who published it. */
+  clientId?: string;
+  /** When it is void, milliseconds since the epoch. */
+  messageExpiry?: number;
   /** handlers/publish.js: with this set aedes neither acknowledges nor publishes; see Connection. */
   _notAuthorized?: boolean;
 }
@@ -32,7 +36,6 @@ export interface WillPacket {
 
 export interface Subscription {
   topic: string;
-  /** Replaced by the granted QoS or the reason code once the SUBSCRIBE is done. */
   qos: number;
   nl?: boolean;
   rap?: boolean;
@@ -52,7 +55,20 @@ export interface AnyPacket {
   clean?: boolean;
   keepalive?: number;
   will?: WillPacket;
+  username?: string;
+  password?: Buffer;
   subscriptions?: Subscription[];
+  unsubscriptions?: string[];
+  reasonCode?: number;
+}
+
+/** What a hook may say with a refusal. */
+export interface HookError extends Error {
+  /** Of MQTT 3 (§3.2.2.3), 2 to 5. */
+  readonly returnCode?: number;
+  /** With a server reference: 0x9C or 0x9D. */
+  readonly reasonCode?: number;
+  readonly serverReference?: string;
 }
 
 export interface AedesClient extends EventEmitter {
@@ -65,9 +81,15 @@ export interface AedesClient extends EventEmitter {
   connackSent: boolean;
   errored: boolean;
   conn: Duplex;
-  subscriptions: Record<string, { readonly qos: number }>;
+  subscriptions: Record<string, unknown>;
   duplicates: Record<string, number>;
+  will: WillPacket | null;
   sessionExpiryInterval: number;
+  /** As the CONNECT said: what a DISCONNECT may say depends on it [MQTT-3.14.2-2]. */
+  _connectSessionExpiryInterval: number;
+  _wireVersion: number | null;
+  _authorized: boolean;
+  _connectTimer: NodeJS.Timeout | null;
   _cleanStart: boolean;
   /** false: it wants no Reason String in acknowledgements [MQTT-3.1.2-29]. */
   _requestProblemInformation?: boolean;
@@ -90,15 +112,11 @@ export interface AedesClient extends EventEmitter {
   resume(): void;
   close(done?: () => void): void;
   disconnect(options: { reasonCode: number }, done?: () => void): void;
-  unsubscribe(packet: { unsubscriptions: string[] }, done: (error?: Error | null) => void): void;
-  subscribe(
-    packet: { subscriptions: Subscription[]; properties?: PacketProperties },
-    done: (error?: Error | null) => void,
-  ): void;
   waitForDrain(done: () => void): void;
 }
 
 export type Done = (error?: Error | null) => void;
+export type HookDone = (error: HookError | null, accepted?: boolean) => void;
 
 export interface AedesBroker extends EventEmitter {
   id: string;
@@ -107,12 +125,23 @@ export interface AedesBroker extends EventEmitter {
   maxTopicLevels: number;
   clients: Record<string, AedesClient>;
   brokers: Record<string, number>;
+  counter: number;
+  delayedWills: Map<string, unknown>;
+  preConnect: (client: AedesClient, packet: AnyPacket, done: HookDone) => void;
+  authenticate: (
+    client: AedesClient,
+    username: string | undefined,
+    password: Buffer | undefined,
+    done: HookDone,
+  ) => void;
   _clearWillInterval: NodeJS.Timeout;
   _takingOver: Set<string>;
   handle(stream: Duplex): AedesClient;
   listen(): Promise<void>;
   publish(packet: object, client: AedesClient | null, done: Done): void;
   close(done: () => void): void;
+  registerClient(client: AedesClient): void;
+  clearDelayedWill(clientId: string): void;
   unregisterClient(client: AedesClient): void;
   scheduleSessionExpiry(client: AedesClient): void;
   publishWill(client: AedesClient, will: WillPacket): void;
@@ -129,7 +158,16 @@ const brokerMembers = [
   'publish',
   'close',
 ] as const;
-const brokerMethods = ['unregisterClient', 'scheduleSessionExpiry', 'publishWill', 'scheduleWill'] as const;
+const brokerMethods = [
+  'registerClient',
+  'unregisterClient',
+  'scheduleSessionExpiry',
+  'clearDelayedWill',
+  'publishWill',
+  'scheduleWill',
+  'preConnect',
+  'authenticate',
+] as const;
 
 export function assertInternals(broker: AedesBroker): void {
   for (const member of [...brokerMembers, ...brokerMethods]) {

@@ -4,6 +4,7 @@
  * the client waits for the buffer: only one that is read and silent is dead [MQTT-3.1.2-22].
  */
 import type { Connection } from '../connection.ts';
+import { disconnect, ReasonCode } from '../wire.ts';
 
 /**
  * How long a client may go unread for other reasons than the buffer (session store, emitter), which have time limits of
@@ -12,6 +13,8 @@ import type { Connection } from '../connection.ts';
 const UNREAD_MAX_MS = 60_000;
 /** After a stop of the whole process timers run before sockets are read: what has come meanwhile is looked at first. */
 const SECOND_LOOK_MS = 500;
+
+const SILENT = 'keep alive timeout';
 
 /** Once the CONNECT is handled: in place of the timer that aedes has set. */
 export function keepAliveWhileRead(connection: Connection): void {
@@ -40,8 +43,13 @@ export function keepAliveWhileRead(connection: Connection): void {
         timer.refresh();
         return;
       }
-      connection.endedByUs = unreadMs > 0;
-      client.emit('error', new Error(unreadMs > 0 ? 'the client could not be read' : 'keep alive timeout'));
+      if (unreadMs > 0) {
+        connection.endedByUs = true;
+        client.emit('error', new Error('the client could not be read'));
+      } else {
+        connection.core.events.connectionFailed(client.id, connection.info.remoteAddress, new Error(SILENT));
+        connection.reject(client.version === 5 ? disconnect(ReasonCode.keepAliveTimeout) : undefined);
+      }
     }, SECOND_LOOK_MS).unref();
   }, client._keepaliveInterval);
   const refresh = timer.refresh.bind(timer);

@@ -1,19 +1,17 @@
 /**
- * The one point that every parsed packet passes on its way into aedes 2.0.0-beta.1, and what must not reach it there:
+ * The one point that every parsed packet passes on its way into aedes 2.0.0-beta.1. What aedes would end on, answer wrongly or not
+ * do at all never gets there:
+ * - CONNECT (see handshake.ts), SUBSCRIBE and UNSUBSCRIBE (delivery/subscribing.ts), PUBACK, PUBREC and PUBCOMP
+ *   (delivery/outbound.ts);
  * - PUBREL: aedes awaits the session store without a catch, and does not wait for the buffer, which holds the packet ids;
- * - SUBSCRIBE with several filters: aedes answers in the order of an object's keys, drops repeated filters from the answer,
- *   ends on the filter `__proto__`, and hangs for ever on aedes-persistence-redis, which waits for all filters under one name;
- * - SUBSCRIBE that access rules or limits refuse: aedes knows one reason code for all refusals;
  * - packets that arrive before CONNACK, which aedes hands on past this point.
  */
 import type { SluiceError } from '../../errors.ts';
-import { deny, filterFault } from '../access.ts';
 import type { Connection, ReleaseWaiter } from '../connection.ts';
-import { pubcomp, ReasonCode, suback } from '../wire.ts';
-import type { AnyPacket, Subscription } from './internals.ts';
+import { subscribe, unsubscribe } from '../delivery/subscribing.ts';
+import { pubcomp, ReasonCode } from '../wire.ts';
+import type { AnyPacket } from './internals.ts';
 
-/** [MQTT-3.9.3-2] of MQTT 3.1.1 */
-const SUBACK_FAILURE = 0x80;
 /** Packets that a client may send before it has its CONNACK [MQTT-3.1.4-5]. */
 const EARLY_MAX = 42;
 /**
@@ -23,7 +21,10 @@ const EARLY_MAX = 42;
 const ANSWERS: ReadonlySet<string> = new Set(['puback', 'pubrec', 'pubcomp']);
 
 /** Before the client's first byte is read. */
-export function interceptPackets(connection: Connection): void {
+export function interceptPackets(
+  connection: Connection,
+  connect: (connection: Connection, packet: AnyPacket) => void,
+): void {
   const { client } = connection;
   const parser = client._parser;
   const [intoAedes] = parser.listeners('packet') as ((this: unknown, packet: AnyPacket) => void)[];
@@ -33,13 +34,9 @@ export function interceptPackets(connection: Connection): void {
 
   const pass = (packet: AnyPacket): void => {
     if (connection.ending) return;
-    if (packet.cmd === 'pubrel' && client.connected) {
-      release(connection, packet.messageId ?? 0);
-    } else if (packet.cmd === 'subscribe' && client.connected) {
-      if (packet.subscriptions?.length === 1 && isGranted(connection, packet.subscriptions[0]))
-        intoAedes.call(parser, packet);
-      else subscribeOneByOne(connection, packet);
-    } else {
+    if (packet.cmd === 'connect' && !client.connecting && !client.connected) {
+      connect(connection, packet);
+    } else if (!client.connected || !handled(connection, packet)) {
       intoAedes.call(parser, packet);
     }
   };
@@ -72,6 +69,36 @@ export function interceptPackets(connection: Connection): void {
       if (!client.closed) pass(packet);
     }
   });
+}
+
+/** By us, with an answer of ours; false: aedes is to have it. */
+function handled(connection: Connection, packet: AnyPacket): boolean {
+  const { outbound } = connection;
+  const packetId = packet.messageId ?? 0;
+  switch (packet.cmd) {
+    case 'pubrel':
+      release(connection, packetId);
+      return true;
+    case 'puback':
+      outbound?.puback(packetId);
+      break;
+    case 'pubrec':
+      outbound?.pubrec(packetId, packet.reasonCode ?? 0);
+      break;
+    case 'pubcomp':
+      outbound?.pubcomp(packetId);
+      break;
+    case 'subscribe':
+      subscribe(connection, packet);
+      return true;
+    case 'unsubscribe':
+      unsubscribe(connection, packet);
+      return true;
+    default:
+      return false;
+  }
+  connection.heard();
+  return true;
 }
 
 /** PUBCOMP follows the commit that forgets the packet id [MQTT-4.3.3-2]; without it the client sends PUBREL again. */
@@ -107,8 +134,8 @@ class Release implements ReleaseWaiter {
 function release(connection: Connection, packetId: number): void {
   const { client, publisher } = connection;
   if (publisher === undefined) return;
-  // Certainly unknown only where the session began with this connection; ids of earlier ones are in the store.
-  const unknown = client._cleanStart && !publisher.qos2.has(packetId);
+  // Certainly unknown only where the session began with this connection; ids of earlier ones are in the buffer.
+  const unknown = connection.newSession && !publisher.qos2.has(packetId);
   const waiter = new Release(
     connection,
     packetId,
@@ -118,42 +145,4 @@ function release(connection: Connection, packetId: number): void {
   connection.releases++;
   if (unknown) waiter.committed();
   else connection.core.ingest.releaseQos2(publisher, packetId, waiter);
-}
-
-function isGranted(connection: Connection, subscription: Subscription | undefined): boolean {
-  return subscription === undefined || filterFault(connection, subscription.topic, subscription.qos) === undefined;
-}
-
-function subscribeOneByOne(connection: Connection, packet: AnyPacket): void {
-  const { client } = connection;
-  const subscriptions: Subscription[] = packet.subscriptions ?? [];
-  const { properties } = packet;
-  const codes: number[] = [];
-  const done = connection.begin();
-  const next = (): void => {
-    const subscription = subscriptions[codes.length];
-    if (subscription === undefined) {
-      connection.write(suback(client.version, packet.messageId ?? 0, codes));
-      done();
-      return;
-    }
-    const fault = filterFault(connection, subscription.topic, subscription.qos);
-    if (fault !== undefined) {
-      deny(connection, 'subscribe', subscription.topic, fault.rule);
-      codes.push(client.version === 5 ? fault.reasonCode : SUBACK_FAILURE);
-      next();
-      return;
-    }
-    const one = { subscriptions: [subscription], ...(properties === undefined ? {} : { properties }) };
-    client.subscribe(one, (error) => {
-      if (error) client._nextBatch(error);
-      if (error || client.closed || connection.ending) return;
-      // aedes writes the granted code into `qos` after it has called back.
-      process.nextTick(() => {
-        codes.push(subscription.qos);
-        next();
-      });
-    });
-  };
-  next();
 }

@@ -9,6 +9,7 @@ import type { AedesBroker } from './internals.ts';
 export function keepSuccessors(aedes: AedesBroker): void {
   const unregisterClient = aedes.unregisterClient.bind(aedes);
   aedes.unregisterClient = (client): void => {
+    connectionOf(client).gone();
     if (aedes.clients[client.id] === client) {
       unregisterClient(client);
     } else if (connectionOf(client).publisher !== undefined) {
@@ -16,8 +17,6 @@ export function keepSuccessors(aedes: AedesBroker): void {
       aedes.emit('clientDisconnect', client);
     }
   };
-  const scheduleSessionExpiry = aedes.scheduleSessionExpiry.bind(aedes);
-  aedes.scheduleSessionExpiry = (client): void => {
-    if (aedes.clients[client.id] === undefined) scheduleSessionExpiry(client);
-  };
+  // Sessions are left and ended in turn, in sessions/keeper.ts.
+  aedes.scheduleSessionExpiry = (): void => undefined;
 }

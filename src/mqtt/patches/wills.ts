@@ -13,7 +13,7 @@ import type { Forbidden, Publisher } from '../../ingest/admission.ts';
 import { Admission } from '../../ingest/admission.ts';
 import { Origin } from '../../message.ts';
 import { willFault } from '../access.ts';
-import { connectionOf, type BrokerCore } from '../connection.ts';
+import { connectionOf, type BrokerCore, type Connection } from '../connection.ts';
 import { inboundMessage } from '../inbound.ts';
 import { storedWill, type StoredWill, type WillStore } from '../sessions/will-store.ts';
 import type { AedesClient, WillPacket } from './internals.ts';
@@ -43,6 +43,8 @@ export class Wills {
   #stopped = false;
   /** Wills of dead processes whose delay is not over: token -> when it is. */
   readonly #delayed = new Map<string, number>();
+  /** Wills of our own connections whose delay is not over, by client id. */
+  readonly #waiting = new Map<string, { readonly client: AedesClient; readonly will: WillPacket }>();
   readonly #scheduleWill: (client: AedesClient, will: WillPacket, delaySeconds: number) => void;
 
   constructor(core: BrokerCore, store: WillStore, options: WillOptions) {
@@ -60,6 +62,11 @@ export class Wills {
     aedes.scheduleWill = (client, will, delaySeconds) => {
       const connection = connectionOf(client);
       if (this.#stopped) return;
+      if (connection.sessionReplaced) {
+        this.#connectionEnded(client, will);
+        return;
+      }
+      this.#waiting.set(client.id, { client, will });
       // Both delays are over when the longer one is.
       const held = connection.endedByUs && !connection.willHeld;
       connection.willHeld = true;
@@ -81,7 +88,23 @@ export class Wills {
     return this.#due.length + this.#inFlight;
   }
 
-  /** For GuardedPersistence. */
+  /**
+   * A will is due when its delay is over or its session ends, whichever is first (MQTT 5.0 §3.1.3.2.2): a clean start ends the
+   * session, and the will of an earlier connection is not to be withdrawn with it.
+   */
+  beforeTakeOver(clientId: string, old: Connection | undefined, cleanStart: boolean): void {
+    const waiting = this.#waiting.get(clientId);
+    this.#waiting.delete(clientId);
+    if (!cleanStart) return;
+    if (old !== undefined) old.sessionReplaced = true;
+    const { aedes } = this.#core;
+    if (waiting === undefined || !aedes.delayedWills.has(clientId)) return;
+    aedes.clearDelayedWill(clientId);
+    // An outage of ours is held back as always: the client is there.
+    if (!connectionOf(waiting.client).endedByUs) this.#sendNow(waiting.client, waiting.will);
+  }
+
+  /** For the handshake. */
   async put(client: AedesClient, packet: WillPacket): Promise<void> {
     const { aedes } = this.#core;
     const will = storedWill(packet, client.id, '', aedes.id);
@@ -109,13 +132,8 @@ export class Wills {
       this.#remove(client.id, token);
       return;
     }
-    const will = { ...storedWill(packet, client.id, connection.publisher.user, this.#core.aedes.id), token };
-    // Allowed when it connected; rules may have changed.
-    if (willFault(connection, packet) !== undefined) {
-      this.#core.events.willForbidden(will.clientId, will.topic);
-      this.#remove(will.clientId, will.token);
-      return;
-    }
+    const will = this.#allowed(client, packet, token);
+    if (will === undefined) return;
     if (connection.willHeld) {
       void this.#fellDueUnlessBack(will);
     } else if (connection.endedByUs) {
@@ -124,6 +142,23 @@ export class Wills {
     } else {
       this.#fellDue(will);
     }
+  }
+
+  #sendNow(client: AedesClient, packet: WillPacket): void {
+    const { willToken } = connectionOf(client);
+    const will = willToken === undefined ? undefined : this.#allowed(client, packet, willToken);
+    if (will !== undefined) this.#fellDue(will);
+  }
+
+  /** It was when the client connected; rules may have changed. */
+  #allowed(client: AedesClient, packet: WillPacket, token: string): StoredWill | undefined {
+    const connection = connectionOf(client);
+    const user = connection.publisher?.user ?? '';
+    const will = { ...storedWill(packet, client.id, user, this.#core.aedes.id), token };
+    if (willFault(connection, packet) === undefined) return will;
+    this.#core.events.willForbidden(will.clientId, will.topic);
+    this.#remove(will.clientId, will.token);
+    return undefined;
   }
 
   #graceSeconds(client: AedesClient): number {

@@ -4,15 +4,17 @@
  *     u8 kind | u8 length, sender | kind message: one or more of
  *         u8 qos and retain | u16 length, topic | u32 length, payload | u32 length, rest (v8 serialization; 0: none)
  *
+     kind change: v8 serialization of what has changed in the store
+ *
  * The rest is what few packets have. Processes of one namespace run the same version; another kind is ignored.
  */
 import { deserialize, serialize } from 'node:v8';
-import type { QueuedPacket } from './inner.ts';
+import type { EmittedPacket } from '../delivery/emitted-packet.ts';
 
-export const BusKind = { message: 1, hello: 2, welcome: 3 } as const;
+export const BusKind = { message: 1, hello: 2, welcome: 3, change: 4 } as const;
 export type BusKind = (typeof BusKind)[keyof typeof BusKind];
 
-export type BusPacket = QueuedPacket & { clientId?: string };
+export type BusPacket = EmittedPacket;
 
 const RETAIN = 0x04;
 const FIRST_BYTES = 64 * 1024;
@@ -38,8 +40,8 @@ export class BusWriter {
 
   add(packet: BusPacket): void {
     const { topic, payload, qos, retain } = packet;
-    const { brokerId, brokerCounter, clientId, properties, messageExpiry, cmd } = packet;
-    const rest = serialize({ brokerId, brokerCounter, clientId, properties, messageExpiry, cmd });
+    const { brokerId, brokerCounter, clientId, properties, messageExpiry, cmd, queueKey, chosen } = packet;
+    const rest = serialize({ brokerId, brokerCounter, clientId, properties, messageExpiry, cmd, queueKey, chosen });
     const topicBytes = Buffer.byteLength(topic);
     const payloadBytes = Buffer.byteLength(payload);
     this.#reserve(1 + 2 + topicBytes + 4 + payloadBytes + 4 + rest.length);
@@ -73,6 +75,7 @@ export class BusWriter {
 export interface BusFrame {
   readonly kind: number;
   readonly sender: string;
+  readonly change: unknown;
   /** Packets on topics that `wanted` says yes to. */
   readonly packets: BusPacket[];
 }
@@ -102,5 +105,6 @@ export function readBusFrame(frame: Buffer, wanted: (topic: string) => boolean):
     }
     at = end;
   }
-  return { kind, sender, packets };
+  const change: unknown = kind === BusKind.change ? deserialize(frame.subarray(at)) : undefined;
+  return { kind, sender, packets, change };
 }

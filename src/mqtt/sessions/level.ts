@@ -1,97 +1,203 @@
 /**
- * Sessions in LevelDB: aedes-persistence-level 9.2, with three of its ways mended (measured; see test/mqtt/sessions):
- * - it drops the MQTT 5 properties and the expiry of a message that is queued for an offline session (it wraps the packet
- *   with aedes-packet 3), and with them the time after which the message is void;
- * - a subscription that overlaps another one of the same client takes that one out of its index, or is left out of it, so
- *   that messages are not queued;
- * - after a restart, messages are queued for QoS 0 subscriptions too, and never leave the queue.
- * It does not sync its writes: sessions outlive the process, but not always a power failure. What was acknowledged to a
- * publisher is in the buffer, which does.
+ * Sessions in LevelDB, for one process. Keys, where `id` is the client id in percent-encoding and therefore without `:`
+ *
+ *     session:id            { expirySeconds, endsAt }
+ *     sub:id:filter         subscription
+ *     queue:id:key          { publication, delivery }; keys sort in the order in which they were made
+ *     sent:id:key           { packetId, released }
+ *     retained:topic        publication
+ *
+ * Values are v8 serializations. Writes are not synced: sessions outlive the process, but not always a power failure. What was
+ * acknowledged to a publisher is in the buffer, which is.
  */
-import { createRequire } from 'node:module';
+import { deserialize, serialize } from 'node:v8';
 import { ClassicLevel } from 'classic-level';
-import { FilterTrie } from '../filter-trie.ts';
-import type { AedesBroker, Subscription } from '../patches/internals.ts';
-import type { ClientRef, InnerPersistence, MatchedSubscription, QueuedPacket } from './inner.ts';
+import { topicMatches } from '../filter-trie.ts';
+import type { Subscription } from '../patches/internals.ts';
+import { OrderedWrites, type Operation, type Range } from './ordered-writes.ts';
+import {
+  endOf,
+  type Publication,
+  type QueueChange,
+  type QueuedMessage,
+  type SentMessage,
+  type SessionStore,
+  type StoredSession,
+  type Target,
+} from './store.ts';
 import type { WillTexts } from './will-store.ts';
 
-type Database = ClassicLevel<string, string>;
+export type Database = ClassicLevel<string, string>;
 
-const AsyncLevelPersistence = createRequire(import.meta.url)('aedes-persistence-level/asyncPersistence.js') as new (
-  db: Database,
-) => InnerPersistence;
+const bytes = { valueEncoding: 'buffer' } as const;
 
-/** What aedes-packet 3 would drop travels in the one field that it copies and nothing reads in a queued packet. */
-type Extras = Pick<QueuedPacket, 'properties' | 'messageExpiry'>;
-type PacketWithExtras = QueuedPacket & { nl?: unknown };
+type SessionRecord = Pick<StoredSession, 'endsAt' | 'expirySeconds'>;
 
 export async function openLevel(directory: string): Promise<Database> {
-  const db: Database = new ClassicLevel(directory, { keyEncoding: 'utf8', valueEncoding: 'utf8' });
+  const db = new ClassicLevel<string, string>(directory, { keyEncoding: 'utf8', valueEncoding: 'utf8' });
   await db.open();
   return db;
 }
 
-export class LevelSessions extends AsyncLevelPersistence {
+export class LevelStore implements SessionStore {
   readonly #db: Database;
-  readonly #subscriptions = new FilterTrie<string, MatchedSubscription>();
+  readonly #writes: OrderedWrites;
+  /** Connections that have entered, by client id. */
+  readonly #owners = new Map<string, string>();
 
   constructor(db: Database) {
-    super(db);
     this.#db = db;
+    this.#writes = new OrderedWrites(db);
   }
 
-  override async setup(broker: AedesBroker): Promise<void> {
-    await super.setup(broker);
-    let last: string | undefined;
-    for await (const key of this.#db.keys({ gte: 'subscriptions:', lt: 'subscriptions;' })) {
-      const id = decodeURIComponent(key.split(':')[1] ?? '');
-      if (id === last) continue;
-      last = id;
-      this.#index(id, await this.subscriptionsByClient({ id }));
+  async load(found: (session: StoredSession) => void): Promise<void> {
+    const range = { gte: 'session:', lt: 'session;' };
+    for await (const [key, value] of this.#db.iterator<string, Buffer>({ ...range, ...bytes })) {
+      const clientId = decodeURIComponent(key.slice('session:'.length));
+      const record = deserialize(value) as SessionRecord;
+      // Nobody is connected when a process starts: who was, was left by the one before.
+      const endsAt = record.endsAt ?? endOf(record.expirySeconds, Date.now());
+      found({ clientId, ...record, endsAt, subscriptions: await this.#subscriptions(clientId) });
     }
   }
 
-  override async addSubscriptions(client: ClientRef, subscriptions: Subscription[]): Promise<unknown> {
-    this.#index(client.id, subscriptions);
-    return super.addSubscriptions(client, subscriptions);
+  async read(clientId: string): Promise<StoredSession | undefined> {
+    const value = await this.#db.get<string, Buffer>(sessionKey(clientId), bytes);
+    if (value === undefined) return undefined;
+    const record = deserialize(value) as SessionRecord;
+    if (record.endsAt !== undefined && record.endsAt <= Date.now()) return undefined;
+    return { clientId, ...record, subscriptions: await this.#subscriptions(clientId) };
   }
 
-  override async removeSubscriptions(client: ClientRef, filters: string[]): Promise<unknown> {
-    for (const filter of filters) this.#subscriptions.delete(filter, client.id);
-    return super.removeSubscriptions(client, filters);
+  enter(clientId: string, expirySeconds: number, owner: string): Promise<void> {
+    this.#owners.set(clientId, owner);
+    return this.#record(clientId, { expirySeconds, endsAt: undefined });
   }
 
-  override async subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
-    return this.matching(topic);
+  async leave(clientId: string, expirySeconds: number, owner: string): Promise<void> {
+    if (this.#owners.get(clientId) !== owner) return;
+    this.#owners.delete(clientId);
+    if (expirySeconds === 0) await this.end(clientId);
+    else await this.#record(clientId, { expirySeconds, endsAt: endOf(expirySeconds, Date.now()) });
   }
 
-  matching(topic: string): MatchedSubscription[] {
-    return this.#subscriptions.match(topic);
+  end(clientId: string): Promise<void> {
+    const ranges = ['sub', 'queue', 'sent'].map((kind) => rangeOf(kind, clientId));
+    return this.#writes.clear(ranges, [{ type: 'del', key: sessionKey(clientId) }]);
   }
 
-  override outgoingEnqueue(subscription: { clientId: string }, packet: QueuedPacket): Promise<unknown> {
-    const extras: Extras = {};
-    if (packet.properties !== undefined) extras.properties = packet.properties;
-    if (packet.messageExpiry !== undefined) extras.messageExpiry = packet.messageExpiry;
-    const carrier: PacketWithExtras = { ...packet, nl: extras };
-    return super.outgoingEnqueue(subscription, carrier);
+  subscribe(clientId: string, subscriptions: readonly Subscription[]): Promise<void> {
+    return this.#writes.write(
+      subscriptions.map((subscription) => ({
+        type: 'put',
+        key: keyOf('sub', clientId, subscription.topic),
+        value: serialize(subscription),
+      })),
+    );
   }
 
-  override async *outgoingStream(client: ClientRef): AsyncIterable<QueuedPacket> {
-    for await (const packet of super.outgoingStream(client) as AsyncIterable<PacketWithExtras>) {
-      const { nl: extras, ...rest } = packet;
-      if (typeof extras !== 'object' || extras === null) yield packet;
-      else yield { ...rest, ...(extras as Extras) };
+  unsubscribe(clientId: string, filters: readonly string[]): Promise<void> {
+    return this.#writes.write(filters.map((filter) => ({ type: 'del', key: keyOf('sub', clientId, filter) })));
+  }
+
+  async enqueue(key: string, publication: Publication, targets: readonly Target[]): Promise<readonly string[]> {
+    await this.#writes.write(
+      targets.map(({ clientId, ...delivery }) => ({
+        type: 'put',
+        key: keyOf('queue', clientId, key),
+        value: serialize({ publication, delivery }),
+      })),
+    );
+    return [];
+  }
+
+  update(clientId: string, changes: readonly QueueChange[]): Promise<void> {
+    return this.#writes.write(
+      changes.flatMap((change): Operation[] => {
+        const key = keyOf('sent', clientId, change.key);
+        if (change.kind === 'removed') {
+          return [
+            { type: 'del', key },
+            { type: 'del', key: keyOf('queue', clientId, change.key) },
+          ];
+        }
+        const value = serialize({ packetId: change.packetId, released: change.kind === 'released' });
+        return [{ type: 'put', key, value }];
+      }),
+    );
+  }
+
+  async sent(clientId: string): Promise<SentMessage[]> {
+    const sent: SentMessage[] = [];
+    const range = rangeOf('sent', clientId);
+    for await (const [key, value] of this.#db.iterator<string, Buffer>({ ...range, ...bytes })) {
+      sent.push({ key: key.slice(range.gte.length), ...(deserialize(value) as Omit<SentMessage, 'key'>) });
+    }
+    return sent;
+  }
+
+  async queued(clientId: string, after: string | undefined, limit: number): Promise<QueuedMessage[]> {
+    const { gte, lt } = rangeOf('queue', clientId);
+    const messages: QueuedMessage[] = [];
+    const range = after === undefined ? { gte, lt } : { gt: gte + after, lt };
+    for await (const [key, value] of this.#db.iterator<string, Buffer>({ ...range, limit, ...bytes })) {
+      const name = key.slice(gte.length);
+      messages.push({ key: name, cursor: name, ...(deserialize(value) as Omit<QueuedMessage, 'key' | 'cursor'>) });
+    }
+    return messages;
+  }
+
+  retain(publication: Publication): Promise<void> {
+    const key = `retained:${publication.topic}`;
+    if (publication.payload.length === 0) return this.#writes.write([{ type: 'del', key }]);
+    return this.#writes.write([{ type: 'put', key, value: serialize(publication) }]);
+  }
+
+  async *retained(filter: string): AsyncIterable<Publication> {
+    const wildcard = filter.search(/[+#]/);
+    if (wildcard < 0) {
+      const value = await this.#db.get<string, Buffer>(`retained:${filter}`, bytes);
+      if (value !== undefined) yield deserialize(value) as Publication;
+      return;
+    }
+    // `a/#` stands for `a` too [MQTT-4.7.1-2]: the slash in front of the wildcard is no part of the prefix.
+    const prefix = `retained:${filter.slice(0, Math.max(0, wildcard - 1))}`;
+    const range = { gte: prefix, lt: 'retained;' };
+    for await (const [key, value] of this.#db.iterator<string, Buffer>({ ...range, ...bytes })) {
+      if (!key.startsWith(prefix)) return;
+      if (topicMatches(filter, key.slice('retained:'.length))) yield deserialize(value) as Publication;
     }
   }
 
-  #index(clientId: string, subscriptions: readonly Subscription[]): void {
-    for (const subscription of subscriptions) {
-      const { topic } = subscription;
-      if (subscription.qos > 0) this.#subscriptions.set(topic, clientId, { ...subscription, clientId });
-      else this.#subscriptions.delete(topic, clientId);
-    }
+  async close(): Promise<void> {
+    if (this.#db.status === 'open') await this.#writes.write([]);
+    await this.#db.close();
   }
+
+  #record(clientId: string, record: SessionRecord): Promise<void> {
+    return this.#writes.write([{ type: 'put', key: sessionKey(clientId), value: serialize(record) }]);
+  }
+
+  async #subscriptions(clientId: string): Promise<Subscription[]> {
+    const subscriptions: Subscription[] = [];
+    for await (const value of this.#db.values<string, Buffer>({ ...rangeOf('sub', clientId), ...bytes })) {
+      subscriptions.push(deserialize(value) as Subscription);
+    }
+    return subscriptions;
+  }
+}
+
+function sessionKey(clientId: string): string {
+  return `session:${encodeURIComponent(clientId)}`;
+}
+
+function keyOf(kind: string, clientId: string, name: string): string {
+  return `${kind}:${encodeURIComponent(clientId)}:${name}`;
+}
+
+function rangeOf(kind: string, clientId: string): Range {
+  const prefix = `${kind}:${encodeURIComponent(clientId)}`;
+  return { gte: `${prefix}:`, lt: `${prefix};` };
 }
 
 const PREFIX = 'sluice-will:';

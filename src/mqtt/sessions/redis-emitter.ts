@@ -14,8 +14,10 @@
  * be another, when our own subscription is lost: it was us if that connection answers after it and was there before it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serialize } from 'node:v8';
 import type { Redis } from 'ioredis';
-import { LocalEmitter, type EmittedPacket } from '../local-emitter.ts';
+import type { EmittedPacket } from '../delivery/emitted-packet.ts';
+import { LocalEmitter } from '../local-emitter.ts';
 import { BusKind, BusWriter, readBusFrame, signal, type BusPacket } from './bus-frame.ts';
 
 /** What waits to be sent while Redis is slow or away. Beyond it other processes miss messages, as while it is away. */
@@ -50,6 +52,10 @@ export class RedisEmitter extends LocalEmitter {
   #welcomed: (() => void) | undefined;
   /** Messages that other processes did not get. */
   missed = 0;
+  /** Told of what another process has changed in the store. */
+  onChange: ((change: unknown) => void) | undefined;
+  /** Changes of others may have been missed. */
+  onGap: (() => void) | undefined;
 
   constructor(
     connections: { readonly publisher: Redis; readonly subscriber: Redis },
@@ -84,8 +90,16 @@ export class RedisEmitter extends LocalEmitter {
   }
 
   override emit(packet: EmittedPacket, done?: (error?: Error) => void): this {
-    if (!this.closed && (!this.alone || isHeartbeat(packet.topic))) this.#send(packet as BusPacket);
+    if (!this.closed && (!this.alone || isHeartbeat(packet.topic))) this.#send(packet);
     return super.emit(packet, done);
+  }
+
+  /** Other processes are to know of a change in the store. Those who come later read it there. */
+  announce(change: object): void {
+    if (this.closed || this.alone) return;
+    this.#publisher
+      .publish(this.#channel, Buffer.concat([signal(BusKind.change, this.#id), serialize(change)]))
+      .catch((error: unknown) => this.#report('redis emitter', error));
   }
 
   #send(packet: BusPacket): void {
@@ -159,6 +173,7 @@ export class RedisEmitter extends LocalEmitter {
       }
     }
     this.#rejoining = false;
+    this.onGap?.();
   }
 
   async #sayHello(): Promise<void> {
@@ -180,11 +195,12 @@ export class RedisEmitter extends LocalEmitter {
   #received(bytes: Buffer): void {
     if (this.closed) return;
     try {
-      const { kind, sender, packets } = readBusFrame(bytes, this.#wanted);
+      const { kind, sender, packets, change } = readBusFrame(bytes, this.#wanted);
       if (sender === this.#id) return;
       this.#heard++;
       this.#aloneUntil = 0;
       for (const packet of packets) super.emit(packet);
+      if (kind === BusKind.change) this.onChange?.(change);
       if (kind === BusKind.hello) {
         this.#publisher.publish(this.#channel, signal(BusKind.welcome, this.#id)).catch((error: unknown) => {
           this.#report('redis emitter', error);

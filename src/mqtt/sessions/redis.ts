@@ -1,16 +1,9 @@
-/**
- * Sessions in Redis: aedes-persistence-redis 11.2, so that several processes share them, with an emitter between the
- * processes. Keys and channel carry the namespace.
- */
+/** Sessions in Redis, so that several processes share them, with an emitter between the processes. Keys and channel carry the namespace. */
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
-import type { QueuedPacket } from './inner.ts';
 import { RedisEmitter } from './redis-emitter.ts';
-import { RedisSessions } from './redis-sessions.ts';
+import { RedisStore } from './redis-store.ts';
 import { decodeWill, encodeWill, type StoredWill, type WillStore } from './will-store.ts';
-
-/** A queued message nobody fetched for this long is void: sessions of MQTT 3.1.1 never end by themselves. */
-const QUEUED_MAX_SECONDS = 7 * 24 * 3600;
 
 export interface RedisSessionOptions {
   readonly url: string;
@@ -36,7 +29,7 @@ function connect(options: RedisSessionOptions, name: string, keyPrefix: string, 
 }
 
 export interface RedisSessionParts {
-  readonly persistence: RedisSessions;
+  readonly store: RedisStore;
   readonly emitter: RedisEmitter;
   readonly wills: WillStore;
   disconnect(): void;
@@ -49,7 +42,6 @@ export async function openRedis(options: RedisSessionOptions): Promise<RedisSess
   // Subscriptions must not be lost when Redis is away for a moment: they wait, and ioredis renews them.
   const subscriber = connect(options, 'emitter-subscribe', '', true);
   const connections = [store, publisher, subscriber];
-  storeAnyField(store);
   const emitter = new RedisEmitter({ publisher, subscriber }, `${prefix}bus`, randomUUID(), options.fault);
   const disconnect = (): void => connections.forEach((redis) => redis.disconnect());
   try {
@@ -60,30 +52,11 @@ export async function openRedis(options: RedisSessionOptions): Promise<RedisSess
     throw error;
   }
   return {
-    persistence: new RedisSessions({ conn: store, packetTTL: secondsToKeep }),
+    store: new RedisStore(store),
     emitter,
     wills: new RedisWillStore(store),
     disconnect,
   };
-}
-
-/**
- * aedes-persistence-redis collects subscriptions in a plain object with the filter as key, where `__proto__` becomes the
- * object's prototype instead of a field. It comes alone: patches/packets.ts hands subscriptions over one by one.
- */
-function storeAnyField(redis: Redis): void {
-  type Store = (key: string, fields: object | Map<string, unknown>) => Promise<unknown>;
-  const commands = redis as unknown as { hmsetBuffer: Store };
-  const store = commands.hmsetBuffer.bind(redis);
-  commands.hmsetBuffer = (key, fields) => {
-    const prototype: unknown = Object.getPrototypeOf(fields);
-    return store(key, Buffer.isBuffer(prototype) ? new Map([['__proto__', prototype]]) : fields);
-  };
-}
-
-function secondsToKeep(packet: QueuedPacket): number {
-  const expiry = packet.properties?.['messageExpiryInterval'];
-  return typeof expiry === 'number' && expiry > 0 ? Math.min(expiry + 1, QUEUED_MAX_SECONDS) : QUEUED_MAX_SECONDS;
 }
 
 /** KEYS: wills. ARGV: client id, token or ''. Removes the will if the token is its own, or none is given. */

@@ -127,20 +127,3 @@ export class LocalWillStore implements WillStore {
     return result;
   }
 }
-
-export class MemoryWillTexts implements WillTexts {
-  readonly #texts = new Map<string, string>();
-
-  async get(clientId: string): Promise<string | undefined> {
-    return this.#texts.get(clientId);
-  }
-  async set(clientId: string, text: string): Promise<void> {
-    this.#texts.set(clientId, text);
-  }
-  async delete(clientId: string): Promise<void> {
-    this.#texts.delete(clientId);
-  }
-  async *values(): AsyncIterable<string> {
-    yield* [...this.#texts.values()];
-  }
-}

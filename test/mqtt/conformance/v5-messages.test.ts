@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { Peer, type PeerOptions } from '../support/peer.ts';
 import { WholeSluice } from '../support/whole-sluice.ts';
-import { pending } from './pending.ts';
 
 const stores = ['level'] as const;
 
@@ -44,28 +43,25 @@ describe.each(stores)('MQTT 5 with retained messages on %s', (store) => {
       await client.disconnect();
     });
 
-    pending('properties of one name are put together')(
-      'keeps the order of its user properties, whatever their names [MQTT-3.3.2-18]',
-      async () => {
-        const client = await connect({ clientId: 'property-order' });
-        await client.subscribe('po', { qos: 0 });
-        const chunks: Buffer[] = [];
-        client.raw.socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-        const pair = (name: string, value: string): Buffer =>
-          Buffer.concat([Buffer.from([0x26, 0, 1]), Buffer.from(name), Buffer.from([0, 1]), Buffer.from(value)]);
-        const properties = Buffer.concat([pair('a', '1'), pair('b', '2'), pair('a', '3')]);
-        const body = Buffer.concat([
-          Buffer.from([0, 2]),
-          Buffer.from('po'),
-          Buffer.from([properties.length]),
-          properties,
-        ]);
-        client.raw.write([0x30, body.length], body);
-        await client.untilMessages(1);
-        expect(Buffer.concat(chunks).includes(properties)).toBe(true);
-        await client.disconnect();
-      },
-    );
+    it('keeps the order of its user properties, whatever their names [MQTT-3.3.2-18]', async () => {
+      const client = await connect({ clientId: 'property-order' });
+      await client.subscribe('po', { qos: 0 });
+      const chunks: Buffer[] = [];
+      client.raw.socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+      const pair = (name: string, value: string): Buffer =>
+        Buffer.concat([Buffer.from([0x26, 0, 1]), Buffer.from(name), Buffer.from([0, 1]), Buffer.from(value)]);
+      const properties = Buffer.concat([pair('a', '1'), pair('b', '2'), pair('a', '3')]);
+      const body = Buffer.concat([
+        Buffer.from([0, 2]),
+        Buffer.from('po'),
+        Buffer.from([properties.length]),
+        properties,
+      ]);
+      client.raw.write([0x30, body.length], body);
+      await client.untilMessages(1);
+      expect(Buffer.concat(chunks).includes(properties)).toBe(true);
+      await client.disconnect();
+    });
 
     it('keeps content type and payload format indicator at every QoS [MQTT-3.3.2-4] [MQTT-3.3.2-20]', async () => {
       const client = await everyQos('format', { payloadFormatIndicator: true, contentType: 'My name' });
@@ -185,29 +181,26 @@ describe.each(stores)('MQTT 5 with retained messages on %s', (store) => {
       await client.disconnect();
     });
 
-    pending('a message carries one identifier')(
-      'tells its identifier with each message, every one of several that match [MQTT-3.3.4-3] [MQTT-3.3.4-4]',
-      async () => {
-        const one = await connect({ clientId: 'identifiers-1' });
-        const two = await connect({ clientId: 'identifiers-2' });
-        await one.subscribe('identifiers', { identifier: 456_789 });
-        await two.subscribe('identifiers', { identifier: 2 });
-        await two.subscribe('identifiers/#', { identifier: 3 });
-        await two.publish('identifiers', 'x', { qos: 1 });
-        await one.untilMessages(1);
-        await two.untilMessages(1);
-        await caughtUp(two);
-        const identifiers = (client: Peer): number[] =>
-          client.messages
-            .filter(({ topic }) => topic === 'identifiers')
-            .flatMap(({ properties }) => properties.subscriptionIdentifier ?? [])
-            .sort();
-        expect(identifiers(one)).toEqual([456_789]);
-        expect(identifiers(two)).toEqual([2, 3]);
-        await one.disconnect();
-        await two.disconnect();
-      },
-    );
+    it('tells its identifier with each message, every one of several that match [MQTT-3.3.4-3] [MQTT-3.3.4-4]', async () => {
+      const one = await connect({ clientId: 'identifiers-1' });
+      const two = await connect({ clientId: 'identifiers-2' });
+      await one.subscribe('identifiers', { identifier: 456_789 });
+      await two.subscribe('identifiers', { identifier: 2 });
+      await two.subscribe('identifiers/#', { identifier: 3 });
+      await two.publish('identifiers', 'x', { qos: 1 });
+      await one.untilMessages(1);
+      await two.untilMessages(1);
+      await caughtUp(two);
+      const identifiers = (client: Peer): number[] =>
+        client.messages
+          .filter(({ topic }) => topic === 'identifiers')
+          .flatMap(({ properties }) => properties.subscriptionIdentifier ?? [])
+          .sort();
+      expect(identifiers(one)).toEqual([456_789]);
+      expect(identifiers(two)).toEqual([2, 3]);
+      await one.disconnect();
+      await two.disconnect();
+    });
 
     it('that overlaps another one gives one message at the highest QoS, or one each [MQTT-3.3.4-2]', async () => {
       const client = await connect({ clientId: 'overlapping' });
@@ -248,31 +241,28 @@ describe.each(stores)('MQTT 5 with retained messages on %s', (store) => {
   });
 
   describe.concurrent('a shared subscription', () => {
-    pending('no shared subscriptions')(
-      'gives each message to one of its members, ordinary ones to all [MQTT-4.8.2-1] [MQTT-4.8.2-4]',
-      async () => {
-        const members = await Promise.all([1, 2].map((which) => connect({ clientId: `shared-${which}` })));
-        const codes = [];
-        for (const member of members) {
-          codes.push(
-            ...(await member.subscribe([
-              { topic: '$share/group/shared/x', qos: 2 },
-              { topic: 'shared/all', qos: 2 },
-            ])),
-          );
-        }
-        expect(codes).toEqual([2, 2, 2, 2]);
-        const publisher = await connect({ clientId: 'shared-publisher' });
-        for (let index = 0; index < 20; index++) await publisher.publish('shared/x', String(index), { qos: 1 });
-        await publisher.publish('shared/all', 'end', { qos: 1 });
-        await Promise.all(members.map((member) => eventually(() => member.payloads('shared/all').length === 1)));
-        await eventually(() => members.flatMap((member) => member.payloads('shared/x')).length >= 20);
-        const got = members.map((member) => member.payloads('shared/x'));
-        expect(got.flat().sort()).toEqual(Array.from({ length: 20 }, (_, index) => String(index)).sort());
-        // Balanced: nobody starves.
-        for (const payloads of got) expect(payloads.length).toBeGreaterThan(0);
-        for (const client of [...members, publisher]) await client.disconnect();
-      },
-    );
+    it('gives each message to one of its members, ordinary ones to all [MQTT-4.8.2-1] [MQTT-4.8.2-4]', async () => {
+      const members = await Promise.all([1, 2].map((which) => connect({ clientId: `shared-${which}` })));
+      const codes = [];
+      for (const member of members) {
+        codes.push(
+          ...(await member.subscribe([
+            { topic: '$share/group/shared/x', qos: 2 },
+            { topic: 'shared/all', qos: 2 },
+          ])),
+        );
+      }
+      expect(codes).toEqual([2, 2, 2, 2]);
+      const publisher = await connect({ clientId: 'shared-publisher' });
+      for (let index = 0; index < 20; index++) await publisher.publish('shared/x', String(index), { qos: 1 });
+      await publisher.publish('shared/all', 'end', { qos: 1 });
+      await Promise.all(members.map((member) => eventually(() => member.payloads('shared/all').length === 1)));
+      await eventually(() => members.flatMap((member) => member.payloads('shared/x')).length >= 20);
+      const got = members.map((member) => member.payloads('shared/x'));
+      expect(got.flat().sort()).toEqual(Array.from({ length: 20 }, (_, index) => String(index)).sort());
+      // Balanced: nobody starves.
+      for (const payloads of got) expect(payloads.length).toBeGreaterThan(0);
+      for (const client of [...members, publisher]) await client.disconnect();
+    });
   });
 });

@@ -1,11 +1,13 @@
+import { MemoryLevel } from 'memory-level';
 import { describe, expect, it } from 'vitest';
 import { openSessions, type Sessions } from '../../../src/mqtt/sessions.ts';
-import type { InnerPersistence } from '../../../src/mqtt/sessions/inner.ts';
-import { GuardedPersistence } from '../../../src/mqtt/sessions/guarded.ts';
+import { GuardedStore } from '../../../src/mqtt/sessions/guarded.ts';
+import { LevelStore, type Database } from '../../../src/mqtt/sessions/level.ts';
+import type { SessionStore } from '../../../src/mqtt/sessions/store.ts';
 import { eventually } from '../../support/eventually.ts';
 import { raw, rawOpen, start } from '../support/harness.ts';
 
-type Operation = Exclude<keyof InnerPersistence, 'setup' | 'destroy'>;
+type Operation = Exclude<keyof SessionStore, 'load' | 'close'>;
 
 /** Sessions in memory whose store fails in one operation: with an error, or by never answering. */
 async function failing(
@@ -21,32 +23,24 @@ async function failing(
     await brokenCall();
   }
   const whole = await openSessions({ store: 'memory' }, fault);
-  const { inner } = innerOf(whole);
-  const broken = new Proxy(inner, {
-    get: (target, name: keyof InnerPersistence) => {
-      if ((operations as string[]).includes(name)) {
-        return name.includes('Stream') ? brokenStream : brokenCall;
-      }
+  const broken = new Proxy(new LevelStore(new MemoryLevel() as unknown as Database), {
+    get: (target, name: keyof SessionStore) => {
+      if ((operations as string[]).includes(name)) return name === 'retained' ? brokenStream : brokenCall;
       return target[name].bind(target);
     },
   });
-  return { sessions: { ...whole, persistence: new GuardedPersistence(broken, 300, fault) }, faults };
-}
-
-/** A memory store as openSessions makes it, without what guards it. */
-function innerOf(sessions: Sessions): { inner: InnerPersistence } {
-  return { inner: sessions.persistence.inner };
+  return { sessions: { ...whole, store: new GuardedStore(broken, 300, fault) }, faults };
 }
 
 describe.each(['error', 'hang'] as const)('a session store that answers with %s', (how) => {
-  it.each(['subscriptionsByClient', 'cleanSubscriptions'] as const)(
+  it.each(['read', 'enter', 'end'] as const)(
     'closes a CONNECT that needs %s without CONNACK: mqtt.js would not come back after an error in it',
     async (operation) => {
       const { sessions } = await failing(how, operation);
       const test = await start({ sessions });
       for (const version of [4, 5] as const) {
         const client = await rawOpen(test, version);
-        const clean = operation === 'cleanSubscriptions';
+        const clean = operation === 'end';
         client.send({
           cmd: 'connect',
           protocolId: 'MQTT',
@@ -54,6 +48,7 @@ describe.each(['error', 'hang'] as const)('a session store that answers with %s'
           clientId: 'c',
           clean,
           keepalive: 0,
+          ...(version === 5 ? { properties: { sessionExpiryInterval: 60 } } : {}),
         });
         await client.untilClosed();
         expect(client.of('connack')).toEqual([]);
@@ -62,7 +57,7 @@ describe.each(['error', 'hang'] as const)('a session store that answers with %s'
   );
 
   it('closes a client whose subscription it does not keep, without SUBACK', async () => {
-    const { sessions } = await failing(how, 'addSubscriptions');
+    const { sessions } = await failing(how, 'subscribe');
     const test = await start({ sessions });
     const client = await raw(test, { clean: false });
     client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] });
@@ -71,13 +66,9 @@ describe.each(['error', 'hang'] as const)('a session store that answers with %s'
   });
 
   it('does not keep a publisher from its acknowledgements, nor connected subscribers from the messages', async () => {
-    const operations = ['storeRetained', 'subscriptionsByTopic', 'outgoingEnqueueCombi', 'outgoingUpdate'] as const;
-    const { sessions, faults } = await failing(
-      how,
-      ...operations.filter((each) => how === 'error' || each !== 'subscriptionsByTopic'),
-    );
+    const { sessions, faults } = await failing(how, 'retain', 'enqueue', 'update');
     const test = await start({ sessions });
-    const subscriber = await raw(test, { clientId: 'subscriber' });
+    const subscriber = await raw(test, { clientId: 'subscriber', clean: false });
     subscriber.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'r/#', qos: 1 }] });
     await subscriber.until('suback');
     const client = await raw(test);
@@ -91,7 +82,7 @@ describe.each(['error', 'hang'] as const)('a session store that answers with %s'
   });
 
   it('does not keep a subscriber from its SUBACK when retained messages cannot be read', async () => {
-    const { sessions, faults } = await failing(how, 'createRetainedStreamCombi');
+    const { sessions, faults } = await failing(how, 'retained');
     const test = await start({ sessions });
     const client = await raw(test);
     client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 1 }] });
@@ -104,20 +95,22 @@ describe.each(['error', 'hang'] as const)('a session store that answers with %s'
 describe('the last barrier', () => {
   it('turns what is thrown while a packet is handled into a closed connection and a fault', async () => {
     const whole = await openSessions({ store: 'memory' }, () => undefined);
-    const { persistence } = whole;
-    persistence.subscriptionsByTopic = () => {
+    const { store } = whole;
+    store.tryEnqueue = () => {
       throw new Error('planted');
     };
-    persistence.removeSubscriptions = () => {
+    store.unsubscribe = () => {
       throw new Error('planted');
     };
     const test = await start({ sessions: whole });
     const client = await raw(test, { clean: false });
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'r/#', qos: 1 }] });
+    await client.until('suback');
     client.publish('r/1', 'a', 1, 1);
     await client.until('puback');
+    await eventually(() => test.faults.length === 1);
     client.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['a'] });
     await client.untilClosed();
-    await eventually(() => test.faults.length === 2);
     const canary = await raw(test, { clientId: 'canary' });
     await canary.ping();
   });

@@ -184,23 +184,6 @@ describe.each(versions)('SUBSCRIBE with several filters, MQTT version %i', (vers
   });
 });
 
-describe('shared subscriptions', () => {
-  it('are refused with 0x9E, beside others that are granted', async () => {
-    const test = await start();
-    const client = await raw(test, { version: 5 });
-    client.send({
-      cmd: 'subscribe',
-      messageId: 3,
-      subscriptions: [
-        { topic: '$share/group/a', qos: 1 },
-        { topic: 'a', qos: 1 },
-      ],
-    });
-    await client.until('suback');
-    expect(client.of('suback')[0]?.granted).toEqual([0x9e, 1]);
-  });
-});
-
 describe('packets before CONNACK', () => {
   it('are handled in their order once the client is connected', async () => {
     const test = await start();

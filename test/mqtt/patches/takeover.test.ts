@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openSessions } from '../../../src/mqtt/sessions.ts';
 import { eventually } from '../../support/eventually.ts';
-import { raw, start } from '../support/harness.ts';
+import { raw, rawOpen, start } from '../support/harness.ts';
 import type { RawClient } from '../support/raw-client.ts';
 
 describe('taking over a client id', () => {
@@ -15,29 +15,35 @@ describe('taking over a client id', () => {
     expect(test.broker.clients().total).toBe(1);
   });
 
-  it('leaves the successor alone when the connection before it ends late', async () => {
+  it('leaves the connection that holds the id alone when one that only waits for it goes away', async () => {
     const sessions = await openSessions({ store: 'memory' }, () => undefined);
-    const emitter = sessions.emitter;
-    const removeListener = emitter.removeListener.bind(emitter);
-    // As over Redis: aedes waits for each unsubscription before it removes a client that is gone.
-    const removals: (() => void)[] = [];
-    emitter.removeListener = (filter, listener, done) => {
-      removals.push(() => removeListener(filter, listener, done));
-      return emitter;
+    const { store } = sessions;
+    const read = store.read.bind(store);
+    const waiting: (() => void)[] = [];
+    store.read = async (clientId) => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return read(clientId);
     };
     const test = await start({ sessions });
-    const first = await raw(test, { version: 5, clientId: 'same' });
-    first.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'r/#', qos: 1 }] });
-    await first.until('suback');
-    first.destroy();
-    await eventually(() => removals.length === 1);
-    const second = await raw(test, { version: 5, clientId: 'same', properties: { sessionExpiryInterval: 60 } });
-    removals[0]?.();
-    await second.ping();
-    expect(test.broker.clients().total).toBe(1);
+    const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId: 'same', clean: true } as const;
+    const first = await rawOpen(test, 5);
+    first.send(connect);
+    await eventually(() => waiting.length === 1);
+    const second = await rawOpen(test, 5);
+    second.send(connect);
+    // A CONNECT that came later has been looked at, so the second has.
+    const other = await rawOpen(test, 5);
+    other.send({ ...connect, clientId: 'other' });
+    await eventually(() => waiting.length === 2);
+    second.destroy();
+    await eventually(() => test.broker.connections === 2);
+    store.read = read;
+    for (const goOn of waiting) goOn();
+    await first.until('connack');
+    await first.ping();
     await raw(test, { version: 5, clientId: 'same' });
-    await second.untilClosed();
-    expect(second.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x8e]);
+    await first.untilClosed();
+    expect(first.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([0x8e]);
   });
 
   it('works again and again, whenever the connection before it ends', async () => {

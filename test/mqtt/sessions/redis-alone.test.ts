@@ -34,7 +34,7 @@ describe('a process takes itself for alone only while it would hear of another',
     const emitter = new RedisEmitter({ publisher, subscriber }, channel, id, () => undefined);
     await emitter.join();
     const got: string[] = [];
-    emitter.on('#', (each) => got.push(each.topic));
+    for (const filter of ['#', '$SYS/#']) emitter.on(filter, (each) => got.push(each.topic));
     afterTest(() => {
       publisher.disconnect();
       subscriber.disconnect();

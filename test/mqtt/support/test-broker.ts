@@ -81,7 +81,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     faults.push(`${where}: ${String(error)}`);
   };
   const given = options.sessions ?? { store: 'memory' };
-  const sessions = 'persistence' in given ? given : await openSessions(given, fault);
+  const sessions = 'emitter' in given ? given : await openSessions(given, fault);
   const broker = await createBroker({
     ingest,
     sessions,

@@ -1,0 +1,27 @@
+/** A message on its way from aedes to the subscribers. */
+import type { PublishPacket } from '../patches/internals.ts';
+import type { Publication } from '../sessions/store.ts';
+
+export interface EmittedPacket extends PublishPacket {
+  brokerId?: string;
+  brokerCounter?: number;
+  /** Its name in the queues of sessions. */
+  queueKey?: string | undefined;
+  /** Member that is to have it, by shared subscription. */
+  chosen?: Map<string, string>;
+  publication?: Publication;
+}
+
+/** The same object each time. */
+export function publicationOf(packet: EmittedPacket): Publication {
+  if (packet.publication !== undefined) return packet.publication;
+  const { topic, payload, qos, retain, properties, messageExpiry } = packet;
+  return (packet.publication = {
+    topic,
+    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
+    qos,
+    retain,
+    properties,
+    expiresAt: messageExpiry,
+  });
+}

@@ -25,6 +25,7 @@ import {
 import { authenticate, identified } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
 import { Fanout } from './delivery/fanout.ts';
+import { Lanes } from './delivery/lane.ts';
 import { revoke } from './delivery/subscribing.ts';
 import { Handshake } from './handshake.ts';
 import { packetProperties } from './inbound.ts';
@@ -235,6 +236,7 @@ class Broker implements MqttBroker {
       receiveMaximum: limits.receiveMaximum ?? 1_000,
       announce: (change) => sessions.announce?.(change),
       left: ({ client, owner }) => this.#keeper.left(client.id, client.sessionExpiryInterval, owner),
+      lanes: new Lanes(),
       deliveries: 0,
     };
     emitter.subscribers = fanout;
@@ -453,6 +455,7 @@ class Broker implements MqttBroker {
     connection.admitted = true;
     connection.publisher.access = connection.access;
     this.#options.ingest.arrived(connection.publisher);
+    connection.enterLane();
     connection.keepAliveMs = Math.max(0, client._keepaliveInterval);
     keepAliveWhileRead(connection);
     connection.registered?.();

@@ -13,6 +13,7 @@ import { errorText, type SluiceError } from '../errors.ts';
 import type { FilterLimits } from './access.ts';
 import type { MqttEvents } from './events.ts';
 import type { Fanout } from './delivery/fanout.ts';
+import type { Lane, Lanes } from './delivery/lane.ts';
 import type { Outbound } from './delivery/outbound.ts';
 import type { GuardLimits } from './guard/guard.ts';
 import type { AedesBroker, AedesClient, Done, PublishPacket, Subscription } from './patches/internals.ts';
@@ -83,6 +84,7 @@ export interface BrokerCore {
   readonly announce: (change: SessionChange) => void;
   /** A connection with a session in the store is gone. */
   readonly left: (connection: Connection) => void;
+  readonly lanes: Lanes;
   /** Messages that are acknowledged and not yet handed to the subscribers and sessions. */
   deliveries: number;
 }
@@ -100,11 +102,6 @@ export type ReleaseWaiter = Parameters<Ingest['releaseQos2']>[2];
 
 /** How long a closed client may take to read why. */
 const LINGER_MS = 1_000;
-
-interface Passing {
-  readonly packet: PublishPacket;
-  readonly done: Done;
-}
 
 export class Connection {
   readonly client: AedesClient;
@@ -156,10 +153,8 @@ export class Connection {
   #corked = false;
   /** Not written yet: packet type and flags in bits 16 to 23, packet id below. */
   readonly #acknowledgements: number[] = [];
-  readonly #deliveries: Passing[] = [];
-  #delivering = false;
-  #inLoop = false;
-  #finishedInLoop = false;
+  /** Of its client id, from the moment the broker took the client in until nothing more comes of this connection. */
+  #lane: Lane | undefined;
 
   constructor(core: BrokerCore, client: AedesClient, info: ConnectionInfo) {
     this.core = core;
@@ -195,9 +190,23 @@ export class Connection {
     this.outbound?.send(publication, delivery, this.stored ? key : undefined);
   }
 
+  /** Before anything of it is admitted. */
+  enterLane(): void {
+    this.#lane = this.core.lanes.enter(this.client.id);
+  }
+
+  /** Once it is closed and all that it brought is answered: until then its messages go before those of its successor. */
+  #leaveLane(): void {
+    const lane = this.#lane;
+    if (lane === undefined || (this.publisher !== undefined && this.publisher.pending > 0)) return;
+    this.#lane = undefined;
+    this.core.lanes.leave(this.client.id, lane);
+  }
+
   /** Nothing is delivered any more. May be called again. */
   gone(): void {
     const { core, client } = this;
+    this.#leaveLane();
     core.fanout.disconnected(this, !this.stored || client.sessionExpiryInterval === 0);
     if (!this.stored || this.#left) return;
     this.#left = true;
@@ -236,8 +245,14 @@ export class Connection {
     packet._notAuthorized = true;
     // DUP is a matter between the publisher and us [MQTT-3.3.1-3].
     packet.dup = false;
-    if (duplicate || (!this.#delivering && this.#nobodyListens(packet))) this.#readOn(done);
-    else this.#deliver({ packet, done });
+    const lane = this.#lane;
+    if (duplicate || lane === undefined || (!lane.busy && this.#nobodyListens(packet))) {
+      this.#readOn(done);
+    } else {
+      this.core.deliveries++;
+      lane.deliver(this, packet, done);
+    }
+    if (this.client.closed) this.#leaveLane();
   }
 
   /**
@@ -371,53 +386,28 @@ export class Connection {
     return !packet.retain && silent(packet.topic, packet.qos);
   }
 
-  /** One after another: order among subscribers follows the order of acknowledgements. */
-  #deliver(delivery: Passing): void {
-    this.core.deliveries++;
-    this.#deliveries.push(delivery);
-    if (this.#delivering) return;
-    this.#delivering = true;
-    this.#next();
-  }
-
-  #next(): void {
-    this.#inLoop = true;
-    do {
-      this.#finishedInLoop = false;
-      const delivery = this.#deliveries[0];
-      if (delivery === undefined) {
-        this.#delivering = false;
-        break;
-      }
-      this.#publish(delivery.packet);
-    } while (this.#finishedInLoop);
-    this.#inLoop = false;
-  }
-
-  #publish(packet: PublishPacket): void {
-    const { aedes } = this.core;
+  /** Its turn in the lane has come. */
+  publish(packet: PublishPacket, done: (error?: Error | null) => void): void {
     if (this.#nobodyListens(packet)) {
-      this.#published();
+      done();
       return;
     }
     // Known before the message is queued: a subscription may not want what its own client publishes.
     packet.clientId = this.client.id;
     try {
-      aedes.publish(packet, this.client, this.#published);
+      this.core.aedes.publish(packet, this.client, done);
     } catch (error) {
-      this.#published(error instanceof Error ? error : new Error(errorText(error)));
+      done(error instanceof Error ? error : new Error(errorText(error)));
     }
   }
 
-  readonly #published = (error?: Error | null): void => {
-    // It is acknowledged and on its way to Kafka: what subscribers miss is no reason to close the publisher.
-    if (error) this.core.events.fault('delivery', error);
-    const delivery = this.#deliveries.shift();
-    this.core.deliveries--;
-    if (delivery !== undefined) this.#readOn(delivery.done);
-    if (this.#inLoop) this.#finishedInLoop = true;
-    else this.#next();
-  };
+  /** It is acknowledged and on its way to Kafka: what subscribers miss is no reason to close the publisher. */
+  passed(done: Done, error: Error | null | undefined): void {
+    const { core } = this;
+    if (error) core.events.fault('delivery', error);
+    core.deliveries--;
+    this.#readOn(done);
+  }
 }
 
 function flush(connection: Connection): void {

@@ -82,6 +82,8 @@ export class LevelStore implements SessionStore {
   }
 
   end(clientId: string): Promise<void> {
+    // Who had it has it no longer, and is not to leave it behind.
+    this.#owners.delete(clientId);
     const ranges = ['sub', 'queue', 'sent'].map((kind) => rangeOf(kind, clientId));
     return this.#writes.clear(ranges, [{ type: 'del', key: sessionKey(clientId) }]);
   }

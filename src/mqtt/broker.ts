@@ -442,8 +442,8 @@ class Broker implements MqttBroker {
       return;
     }
     const lifeSeconds = packet.properties?.['messageExpiryInterval'];
-    // From now on, however long it waits for the buffer. 0 is for those who are there now.
-    if (typeof lifeSeconds === 'number') packet.messageExpiry = Date.now() + Math.max(1, lifeSeconds) * 1000;
+    // From now on, however long it waits for the buffer.
+    if (typeof lifeSeconds === 'number') packet.messageExpiry = Date.now() + lifeSeconds * 1000;
     this.counters.published[packet.qos]++;
     this.#core.ingest.admit(new PublishAdmission(connection, publisher, packet, done));
   };

@@ -69,8 +69,8 @@ export function identified(connection: Connection, identity: Identity, accept: (
     return;
   }
   const will = client._will;
-  const rule = will === undefined ? undefined : willFault(connection, will);
-  if (will === undefined || rule === undefined) {
+  const rule = will === null ? undefined : willFault(connection, will);
+  if (will === null || rule === undefined) {
     connection.admitted = true;
     accept();
     return;

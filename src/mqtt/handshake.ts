@@ -93,7 +93,7 @@ export class Handshake {
     client.version = version;
     client._wireVersion = version;
     client._cleanStart = packet.clean === true;
-    if (packet.will !== undefined) client._will = packet.will;
+    client._will = packet.will ?? null;
     client._requestProblemInformation = packet.properties?.['requestProblemInformation'] !== false;
     const { maximumPacketSize } = packet.properties ?? {};
     if (typeof maximumPacketSize === 'number') client.maximumPacketSize = maximumPacketSize;

@@ -125,7 +125,7 @@ describe.each([4, 5] as const)('limits of MQTT version %i', (version) => {
 
 describe('the life of a session', () => {
   it('is bounded, and the client is told', async () => {
-    const test = await start({ limits: { sessionExpirySeconds: 60 } });
+    const test = await start({ limits: { sessionExpiryMaxSeconds: 60 } });
     const properties = { sessionExpiryInterval: 1_000 };
     const client = await raw(test, { version: 5, clean: false, properties });
     expect(client.of('connack')[0]?.properties?.sessionExpiryInterval).toBe(60);

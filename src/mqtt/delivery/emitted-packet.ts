@@ -7,6 +7,8 @@ export interface EmittedPacket extends PublishPacket {
   brokerCounter?: number;
   /** Its name in the queues of sessions. */
   queueKey?: string | undefined;
+  /** Whose queues those are, where it was queued in this process. */
+  queuedFor?: Set<string>;
   /** Member that is to have it, by shared subscription. */
   chosen?: Map<string, string>;
   publication?: Publication;
@@ -16,12 +18,14 @@ export interface EmittedPacket extends PublishPacket {
 export function publicationOf(packet: EmittedPacket): Publication {
   if (packet.publication !== undefined) return packet.publication;
   const { topic, payload, qos, retain, properties, messageExpiry } = packet;
+  // aedes takes 0 for none.
+  const atOnce = properties?.['messageExpiryInterval'] === 0;
   return (packet.publication = {
     topic,
     payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
     qos,
     retain,
     properties,
-    expiresAt: messageExpiry,
+    expiresAt: messageExpiry ?? (atOnce ? Date.now() : undefined),
   });
 }

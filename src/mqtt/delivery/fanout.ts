@@ -156,23 +156,24 @@ export class Fanout {
       const delivery = deliveryBy(subscription, publication, name);
       if (stored && delivery.qos > 0) targets.push({ clientId, ...delivery });
     }
-    if (targets.length > 0) packet.queueKey = await this.enqueue(publication, targets);
+    if (targets.length === 0) return;
+    packet.queuedFor = new Set(targets.map(({ clientId }) => clientId));
+    packet.queueKey = await this.enqueue(publication, targets);
   }
 
   deliver(packet: EmittedPacket): void {
     const publication = publicationOf(packet);
     const matched = this.#live.match(packet.topic);
-    const { queueKey } = packet;
     const only = matched[0];
     if (matched.length === 1 && only !== undefined) {
       const { who, subscription } = only;
       if (!isOwn(subscription, packet, who.client.id)) {
-        who.receive(publication, deliveryBy(subscription, publication, undefined), queueKey);
+        give(who, packet, deliveryBy(subscription, publication, undefined));
       }
     } else if (matched.length > 1) {
-      merge(matched, packet, (connection, delivery) => connection.receive(publication, delivery, queueKey));
+      merge(matched, packet, (connection, delivery) => give(connection, packet, delivery));
     }
-    for (const { name, member } of this.#choose(packet)) this.#deliverTo(member, name, publication, queueKey);
+    for (const { name, member } of this.#choose(packet)) this.#deliverTo(member, name, packet);
   }
 
   /** The member of each group that has been chosen for this message, or is now. */
@@ -188,12 +189,13 @@ export class Fanout {
     });
   }
 
-  #deliverTo(member: Member, name: string, publication: Publication, queueKey: string | undefined): void {
-    const { connection, subscription, stored } = member;
-    const delivery = deliveryBy(subscription, publication, name);
+  #deliverTo({ clientId, connection, subscription, stored }: Member, name: string, packet: EmittedPacket): void {
     if (connection === undefined) return;
-    if (stored && delivery.qos > 0 && queueKey === undefined) this.again(name, publication);
-    else connection.receive(publication, delivery, stored ? queueKey : undefined);
+    const publication = publicationOf(packet);
+    const delivery = deliveryBy(subscription, publication, name);
+    const queued = packet.queueKey !== undefined && isQueuedFor(clientId, packet);
+    if (stored && delivery.qos > 0 && !queued) this.again(name, publication);
+    else connection.receive(publication, delivery, stored ? packet.queueKey : undefined);
   }
 
   /** The member that had it is gone: to another. */
@@ -223,6 +225,22 @@ export class Fanout {
 /** [MQTT-3.8.3-3] */
 function isOwn(subscription: Subscription, packet: EmittedPacket, clientId: string): boolean {
   return subscription.nl === true && packet.clientId === clientId;
+}
+
+/**
+ * A connection whose SUBSCRIBE came while the message was being queued has no place for it in its session. Its SUBACK is not sent,
+ * so nothing is owed; under a key that its queue does not have, the packet id would be taken for free while the client holds it.
+ */
+function give(connection: Connection, packet: EmittedPacket, delivery: Delivery): void {
+  const { queueKey } = packet;
+  const { stored, client } = connection;
+  if (stored && delivery.qos > 0 && queueKey !== undefined && !isQueuedFor(client.id, packet)) return;
+  connection.receive(publicationOf(packet), delivery, queueKey);
+}
+
+/** True where another process has queued it, and nobody knows. */
+function isQueuedFor(clientId: string, { queuedFor }: EmittedPacket): boolean {
+  return queuedFor === undefined || queuedFor.has(clientId);
 }
 
 export function deliveryBy(subscription: Subscription, publication: Publication, share: string | undefined): Delivery {

@@ -5,6 +5,9 @@
  */
 import type { Done, PublishPacket } from '../patches/internals.ts';
 
+/** The session store answers or fails within half of it: a message that is under way for longer has been lost by a fault of ours. */
+const STUCK_MS = 10_000;
+
 export interface Publishing {
   /** Calls back once it is with the subscribers and in the queues. */
   publish(packet: PublishPacket, done: (error?: Error | null) => void): void;
@@ -25,11 +28,17 @@ export class Lane {
   #finishedInLoop = false;
   /** Something of it is under way. */
   busy = false;
+  #sinceMs = 0;
   /** Connections that something may still come over. */
   users = 0;
 
   constructor(idle: () => void) {
     this.#idle = idle;
+  }
+
+  /** Nothing will come of what is under way, nor of what waits behind it. */
+  get stuck(): boolean {
+    return this.busy && performance.now() - this.#sinceMs > STUCK_MS;
   }
 
   deliver(by: Publishing, packet: PublishPacket, done: Done): void {
@@ -49,6 +58,7 @@ export class Lane {
         this.#idle();
         break;
       }
+      this.#sinceMs = performance.now();
       passing.by.publish(passing.packet, this.#published);
     } while (this.#finishedInLoop);
     this.#inLoop = false;
@@ -72,7 +82,7 @@ export class Lanes {
 
   enter(clientId: string): Lane {
     let lane = this.#byClient.get(clientId);
-    if (lane === undefined) {
+    if (lane === undefined || lane.stuck) {
       const made = new Lane(() => this.#drop(clientId, made));
       lane = made;
       this.#byClient.set(clientId, made);
@@ -87,6 +97,6 @@ export class Lanes {
   }
 
   #drop(clientId: string, lane: Lane): void {
-    if (lane.users === 0 && !lane.busy) this.#byClient.delete(clientId);
+    if (lane.users === 0 && !lane.busy && this.#byClient.get(clientId) === lane) this.#byClient.delete(clientId);
   }
 }

@@ -10,6 +10,7 @@
  *
  * A client that resumes its session starts behind, with what was sent and not completed before.
  */
+import { mayReceive } from '../access.ts';
 import type { Connection } from '../connection.ts';
 import type { Delivery, Publication, QueueChange, QueuedMessage, SentMessage } from '../sessions/store.ts';
 import { pubrel, ReasonCode } from '../wire.ts';
@@ -51,6 +52,21 @@ const PAGE = 32;
 const RECENT_MAX = 1_024;
 /** Written and not taken by the network: beyond it nothing more of QoS 1 and 2 is written. */
 const SOCKET_MAX_BYTES = 256 * 1024;
+/** The same for QoS 0: beyond it a message passes the client by. Of each client, and these bytes are shared with no other. */
+const SOCKET_QOS0_MAX_BYTES = 512 * 1024;
+
+/** Stands for a message that was sent, and is in the queue no more. */
+const NOTHING = {
+  publication: {
+    topic: '',
+    payload: Buffer.alloc(0),
+    qos: 2,
+    retain: false,
+    properties: undefined,
+    expiresAt: undefined,
+  },
+  delivery: { qos: 2, retain: false, identifiers: undefined, share: undefined },
+} as const;
 
 export class Outbound {
   readonly #connection: Connection;
@@ -113,7 +129,7 @@ export class Outbound {
       if (this.#recent.delete(key)) return;
     }
     const message = { publication, delivery, key };
-    if (this.#waiting.length === 0 && this.#open) this.#transmit(message);
+    if (this.#waiting.length === 0 && this.#open) this.#transmit(message, true);
     else this.#wait(message);
   }
 
@@ -198,8 +214,13 @@ export class Outbound {
 
   #sendQos0(publication: Publication, delivery: Delivery): void {
     const { client, core } = this.#connection;
-    if (client.conn.writableLength > this.#limits.waitingMaxBytes) core.counters.undelivered++;
-    else this.#write({ publication, delivery, key: undefined }, 0, false);
+    const message = { publication, delivery, key: undefined };
+    if (this.#isVoid(message, true)) return;
+    const { writableLength } = client.conn;
+    const max = Math.min(this.#limits.waitingMaxBytes, SOCKET_QOS0_MAX_BYTES);
+    // One that is larger by itself goes to a client that reads.
+    if (writableLength > 0 && writableLength + sizeOf(message) > max) core.counters.undelivered++;
+    else this.#write(message, 0, false);
   }
 
   #wait(message: Message): void {
@@ -234,7 +255,7 @@ export class Outbound {
     while (sent < this.#waiting.length && this.#open && !this.#closed) {
       const message = this.#waiting[sent++] as Message;
       this.#waitingBytes -= sizeOf(message);
-      this.#transmit(message);
+      this.#transmit(message, false);
     }
     if (sent > 0) this.#waiting.splice(0, sent);
     this.#pumping = false;
@@ -273,7 +294,7 @@ export class Outbound {
   #caughtUp(): void {
     this.#behind = false;
     // Sent once, and no more in the queue.
-    for (const { key } of this.#resumed.values()) this.#journal.add({ kind: 'removed', key });
+    for (const sent of this.#resumed.values()) this.#abandon(sent);
     this.#resumed.clear();
     this.#resumedIds.clear();
   }
@@ -291,7 +312,7 @@ export class Outbound {
       this.#takeUp(sent, message);
       this.#connection.write(pubrel(sent.packetId));
     } else if (this.roomy) {
-      this.#transmit(message);
+      this.#transmit(message, false);
     } else {
       this.#waiting.push(message);
       this.#waitingBytes += sizeOf(message);
@@ -306,22 +327,59 @@ export class Outbound {
     this.#inFlight.set(sent.packetId, { key, publication, delivery, written: true, released: sent.released });
   }
 
-  #transmit(message: Message): void {
+  /**
+   * It was sent, and is not sent again. The client may hold the identifier of a QoS 2 message, and would take another message
+   * under it for a repeat: it is free only once the client has been told to release it [MQTT-4.3.3-4].
+   */
+  #abandon({ key, packetId, qos }: SentMessage): void {
+    if (qos === 1) {
+      this.#journal.add({ kind: 'removed', key });
+      return;
+    }
+    this.#known.add(key);
+    this.#inFlight.set(packetId, { ...NOTHING, key, written: true, released: true });
+    this.#connection.write(pubrel(packetId));
+  }
+
+  /** Counts and leaves out what may not, or need not, be sent. `live`: it comes straight from its publisher. */
+  #isVoid({ publication, key }: Message, live: boolean): boolean {
+    const { counters } = this.#connection.core;
+    if (!mayReceive(this.#connection, publication.topic)) {
+      counters.withheld++;
+    } else if (isOver(publication, live)) {
+      counters.expired++;
+    } else {
+      return false;
+    }
+    if (key !== undefined) this.#journal.add({ kind: 'removed', key });
+    return true;
+  }
+
+  #transmit(message: Message, live: boolean): void {
     const { key, delivery, publication } = message;
     const sent = key === undefined ? undefined : this.#resumed.get(key);
     if (sent !== undefined) {
+      // An expiry is no matter here: the client may have it.
+      if (!mayReceive(this.#connection, publication.topic)) {
+        this.#connection.core.counters.withheld++;
+        this.#resumed.delete(sent.key);
+        this.#resumedIds.delete(sent.packetId);
+        this.#abandon(sent);
+        return;
+      }
       this.#takeUp(sent, message);
       // [MQTT-3.3.1-1]
       this.#write(message, sent.packetId, true);
       return;
     }
+    if (this.#isVoid(message, live)) return;
     const packetId = this.#nextId();
     // Exactly once, also if we are killed now: QoS 2 is sent under an identifier that is stored. What follows waits behind it.
     const later = key !== undefined && (delivery.qos === 2 || this.#unwritten > 0);
     this.#inFlight.set(packetId, { key, delivery, publication, written: !later, released: false });
     if (key !== undefined) {
       this.#known.add(key);
-      this.#journal.add({ kind: 'sent', key, packetId });
+      this.#journal.add({ kind: 'sent', key, packetId, qos: delivery.qos === 2 ? 2 : 1 });
     }
     if (later) this.#unwritten++;
     else this.#write(message, packetId, false);
@@ -331,13 +389,6 @@ export class Outbound {
     const { publication, delivery } = message;
     const { core, client } = this.#connection;
     const { expiresAt, topic } = publication;
-    const now = expiresAt === undefined ? 0 : Date.now();
-    // [MQTT-3.3.2-5]. One that was sent before is completed all the same: the client may have it.
-    if (expiresAt !== undefined && expiresAt <= now && !dup) {
-      core.counters.expired++;
-      this.#giveUp(message, packetId);
-      return;
-    }
     const topicAlias = this.#aliases?.for(topic) ?? 0;
     const bytes = publishBytes(publication, {
       version: client.version ?? 4,
@@ -346,14 +397,14 @@ export class Outbound {
       dup,
       packetId,
       identifiers: delivery.identifiers,
-      expiresInSeconds: expiresAt === undefined ? undefined : Math.max(1, Math.ceil((expiresAt - now) / 1000)),
+      expiresInSeconds: expiresAt === undefined ? undefined : Math.max(0, Math.ceil((expiresAt - Date.now()) / 1000)),
       topicAlias,
       topicOmitted: this.#aliases?.known(topic) === true,
     });
     // As if its delivery were completed [MQTT-3.1.2-25].
     if (bytes.length > this.#limits.packetMaxBytes) {
       core.counters.undelivered++;
-      this.#giveUp(message, packetId);
+      if (packetId > 0) this.#complete(packetId, message);
       return;
     }
     if (topicAlias > 0) this.#aliases?.told(topic);
@@ -370,10 +421,6 @@ export class Outbound {
       this.#draining = false;
       this.#pump();
     });
-  }
-
-  #giveUp(message: Message, packetId: number): void {
-    if (packetId > 0) this.#complete(packetId, message);
   }
 
   #complete(packetId: number, { key }: Message): void {
@@ -406,6 +453,12 @@ export class Outbound {
     } while (this.#inFlight.has(this.#lastId) || this.#resumedIds.has(this.#lastId));
     return this.#lastId;
   }
+}
+
+/** [MQTT-3.3.2-5]. One that lives for 0 seconds is for those to whom it can be sent the moment it comes. */
+function isOver({ expiresAt, properties }: Publication, live: boolean): boolean {
+  if (expiresAt === undefined || expiresAt > Date.now()) return false;
+  return !live || properties?.['messageExpiryInterval'] !== 0;
 }
 
 /** About what it holds of memory. */

@@ -58,8 +58,8 @@ export function unsubscribe(connection: Connection, packet: AnyPacket): void {
   const done = connection.begin();
   const filters = packet.unsubscriptions ?? [];
   connection.inTurn(async () => {
-    const codes = drop(connection, filters).map((had) => (had ? 0 : ReasonCode.noSubscriptionExisted));
     await forget(connection, filters);
+    const codes = drop(connection, filters).map((had) => (had ? 0 : ReasonCode.noSubscriptionExisted));
     connection.write(unsuback(connection.client.version, packet.messageId ?? 0, codes));
   }, done);
 }

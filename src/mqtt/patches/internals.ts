@@ -96,7 +96,7 @@ export interface AedesClient extends EventEmitter {
   /** Of a client that gave no id: the one that aedes has chosen. */
   _assignedClientId?: string;
   /** Of the CONNECT, before it is accepted. */
-  _will?: WillPacket;
+  _will: WillPacket | null;
   /** What the client takes, in bytes (MQTT 5.0 §3.1.2.11.4). */
   maximumPacketSize?: number;
   /** A DISCONNECT that discards the will has come. */

@@ -4,7 +4,7 @@
  *     session:id            { expirySeconds, endsAt }
  *     sub:id:filter         subscription
  *     queue:id:key          { publication, delivery }; keys sort in the order in which they were made
- *     sent:id:key           { packetId, released }
+ *     sent:id:key           { packetId, qos, released }
  *     retained:topic        publication
  *
  * Values are v8 serializations. Writes are not synced: sessions outlive the process, but not always a power failure. What was
@@ -123,7 +123,9 @@ export class LevelStore implements SessionStore {
             { type: 'del', key: keyOf('queue', clientId, change.key) },
           ];
         }
-        const value = serialize({ packetId: change.packetId, released: change.kind === 'released' });
+        const { packetId } = change;
+        const released = change.kind === 'released';
+        const value = serialize({ packetId, released, qos: released ? 2 : change.qos });
         return [{ type: 'put', key, value }];
       }),
     );

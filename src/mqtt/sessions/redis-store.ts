@@ -5,16 +5,16 @@
  *     session:id        hash: `expiry` (seconds), `owner` (the connection that entered last), `seq` (of the last message queued), `sub:filter` (subscription)
  *     order:id          sorted set: keys of queued messages by their seq
  *     queue:id          hash: key -> publication and delivery
- *     sent:id           hash: key -> `packetId released`
- *     retained          hash: topic -> publication
+ *     sent:id           hash: key -> `packetId qos`, or `packetId released`
+ *     retained          see redis-retained.ts
  *
  * The keys of a session that is left have a time to live: Redis ends it, whoever is there to see it. Binary values are v8
  * serializations.
  */
 import { deserialize, serialize } from 'node:v8';
 import type { Redis } from 'ioredis';
-import { topicMatches } from '../filter-trie.ts';
 import type { Subscription } from '../patches/internals.ts';
+import { RedisRetained } from './redis-retained.ts';
 import { ENQUEUE, ENTER, LEAVE } from './redis-store.lua.ts';
 import {
   NEVER_EXPIRES,
@@ -33,12 +33,15 @@ const READ_AT_A_TIME = 200;
 /** Sessions that one script queues for: nothing else is served while it runs. */
 const TARGETS_AT_A_TIME = 100;
 const SUBSCRIPTION = 'sub:';
+const RELEASED = 'released';
 
 export class RedisStore implements SessionStore {
   readonly #redis: Redis;
+  readonly #retained: RedisRetained;
 
   constructor(redis: Redis) {
     this.#redis = redis;
+    this.#retained = new RedisRetained(redis);
   }
 
   async load(found: (session: StoredSession) => void): Promise<void> {
@@ -111,7 +114,7 @@ export class RedisStore implements SessionStore {
     const removed: string[] = [];
     for (const change of changes) {
       if (change.kind === 'removed') removed.push(change.key);
-      else set.push(change.key, `${change.packetId} ${change.kind === 'released' ? 1 : 0}`);
+      else set.push(change.key, `${change.packetId} ${change.kind === 'released' ? RELEASED : change.qos}`);
     }
     const commands: Promise<unknown>[] = [];
     if (set.length > 0) commands.push(this.#redis.hset(sent, ...set));
@@ -125,8 +128,8 @@ export class RedisStore implements SessionStore {
   async sent(clientId: string): Promise<SentMessage[]> {
     const fields = await this.#redis.hgetallBuffer(`sent:${clientId}`);
     return fieldsOf(fields).map(([key, value]) => {
-      const [packetId, released] = value.toString().split(' ');
-      return { key, packetId: Number(packetId), released: released === '1' };
+      const [packetId, state] = value.toString().split(' ');
+      return { key, packetId: Number(packetId), qos: state === '1' ? 1 : 2, released: state === RELEASED };
     });
   }
 
@@ -145,32 +148,12 @@ export class RedisStore implements SessionStore {
     });
   }
 
-  async retain(publication: Publication): Promise<void> {
-    if (publication.payload.length === 0) await this.#redis.hdel('retained', publication.topic);
-    else await this.#redis.hset('retained', publication.topic, serialize(publication));
+  retain(publication: Publication): Promise<void> {
+    return this.#retained.store(publication);
   }
 
-  async *retained(filter: string): AsyncIterable<Publication> {
-    const wildcard = filter.search(/[+#]/);
-    if (wildcard < 0) {
-      const value = await this.#redis.hgetBuffer('retained', filter);
-      if (value !== null) yield deserialize(value) as Publication;
-      return;
-    }
-    const seen = new Set<string>();
-    const pattern = `${filter.slice(0, Math.max(0, wildcard - 1)).replace(/[\\*?[\]^]/g, '\\$&')}*`;
-    let cursor = '0';
-    do {
-      const [next, pairs] = await this.#redis.hscanBuffer('retained', cursor, 'MATCH', pattern, 'COUNT', 200);
-      cursor = next.toString();
-      for (let index = 0; index < pairs.length; index += 2) {
-        const topic = (pairs[index] as Buffer).toString();
-        // HSCAN may return an element several times.
-        if (!topicMatches(filter, topic) || seen.has(topic)) continue;
-        seen.add(topic);
-        yield deserialize(pairs[index + 1] as Buffer) as Publication;
-      }
-    } while (cursor !== '0');
+  retained(filter: string): AsyncIterable<Publication> {
+    return this.#retained.matching(filter);
   }
 
   async close(): Promise<void> {}

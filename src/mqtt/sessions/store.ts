@@ -48,12 +48,14 @@ export interface QueuedMessage {
 export interface SentMessage {
   readonly key: string;
   readonly packetId: number;
+  readonly qos: 1 | 2;
   /** PUBREC has come: PUBREL is to be repeated, not PUBLISH [MQTT-4.3.3-1]. */
   readonly released: boolean;
 }
 
 export type QueueChange =
-  | { readonly kind: 'sent' | 'released'; readonly key: string; readonly packetId: number }
+  | { readonly kind: 'sent'; readonly key: string; readonly packetId: number; readonly qos: 1 | 2 }
+  | { readonly kind: 'released'; readonly key: string; readonly packetId: number }
   | { readonly kind: 'removed'; readonly key: string };
 
 export interface StoredSession {

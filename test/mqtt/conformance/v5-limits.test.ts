@@ -5,7 +5,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Peer, type PeerOptions } from '../support/peer.ts';
 import { WholeSluice } from '../support/whole-sluice.ts';
-import { pending } from './pending.ts';
 
 let sluice: WholeSluice;
 beforeAll(async () => {

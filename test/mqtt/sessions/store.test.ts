@@ -197,17 +197,17 @@ describe.each(['level', 'redis'] as const)('the session store in %s', (kind) => 
     await store.enter('a', 60, 'one');
     for (const key of ['k1', 'k2', 'k3']) await store.enqueue(key, publication(key), [target('a')]);
     await store.update('a', [
-      { kind: 'sent', key: 'k1', packetId: 65_535 },
-      { kind: 'sent', key: 'k2', packetId: 2 },
+      { kind: 'sent', key: 'k1', packetId: 65_535, qos: 1 },
+      { kind: 'sent', key: 'k2', packetId: 2, qos: 2 },
     ]);
     await store.update('a', [
       { kind: 'released', key: 'k2', packetId: 2 },
       { kind: 'removed', key: 'k1' },
-      { kind: 'sent', key: 'k3', packetId: 3 },
+      { kind: 'sent', key: 'k3', packetId: 3, qos: 1 },
     ]);
     expect((await store.sent('a')).toSorted((x, y) => x.packetId - y.packetId)).toEqual([
-      { key: 'k2', packetId: 2, released: true },
-      { key: 'k3', packetId: 3, released: false },
+      { key: 'k2', packetId: 2, qos: 2, released: true },
+      { key: 'k3', packetId: 3, qos: 1, released: false },
     ]);
     expect(texts(await store.queued('a', undefined, 9))).toEqual(['k2', 'k3']);
     expect(await store.sent('b')).toEqual([]);

@@ -467,10 +467,12 @@ class Broker implements MqttBroker {
   readonly #strayed = (error: unknown): void => {
     this.#core.events.fault('broker', error);
     const suspects = [...this.#connections].filter(({ client }) => client._parsingBatch > 0);
+    const giveUpLost = this.#core.lanes.suspect();
     setTimeout(() => {
       for (const connection of suspects) {
         if (connection.client._parsingBatch > 0 && !connection.waitsForStore) connection.end(ReasonCode.serverBusy);
       }
+      giveUpLost();
     }, ANSWER_MAX_MS).unref();
   };
 

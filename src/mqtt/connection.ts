@@ -100,6 +100,8 @@ export interface SessionChange {
 /** Who waits for the commit that forgets a QoS 2 packet id. */
 export type ReleaseWaiter = Parameters<Ingest['releaseQos2']>[2];
 
+/** Acknowledgements that wait for the end of the turn; the socket says when a client does not read them. */
+const ACKNOWLEDGEMENTS_MAX = 1_024;
 /** How long a closed client may take to read why. */
 const LINGER_MS = 1_000;
 
@@ -315,7 +317,8 @@ export class Connection {
   /** PUBACK (QoS 1) or PUBREC (QoS 2), success ([MQTT-4.3.2-4], [MQTT-4.3.3-8]). Those of one turn go out as one. */
   #acknowledge(type: number, packetId: number): void {
     this.#acknowledgements.push((type << 16) | packetId);
-    this.#cork();
+    if (this.#acknowledgements.length >= ACKNOWLEDGEMENTS_MAX) this.flush();
+    else this.#cork();
   }
 
   /** What was acknowledged goes out before what somebody else writes to the socket now. */

@@ -15,12 +15,19 @@ function plant(prototype: object, method: string, topicOf: (...args: unknown[]) 
   };
 }
 
-/** The callback of this method comes later, when nobody is there to catch what it throws. */
-function late(prototype: object, method: string): void {
-  const methods = prototype as Record<string, (this: unknown, ...args: unknown[]) => unknown>;
-  const original = methods[method]!;
-  methods[method] = function (...args) {
-    setImmediate(() => original.apply(this, args));
+/** The emitter takes the topic `planted` later, when nobody is there to catch what it throws then, and never calls back. */
+function plantLate(prototype: LocalEmitter): void {
+  const original = prototype.emit;
+  prototype.emit = function (packet, done) {
+    if (packet.topic !== PLANTED) return original.call(this, packet, done);
+    const struck = Object.create(packet, {
+      topic: {
+        get: () => {
+          throw new Error('planted');
+        },
+      },
+    }) as typeof packet;
+    setImmediate(() => original.call(this, struck, done));
     return this;
   };
 }
@@ -33,9 +40,7 @@ switch (process.env['PLANT']) {
     plant(LocalEmitter.prototype, 'emit', (packet) => (packet as { topic: string }).topic);
     break;
   case 'late':
-    // Thrown where nobody is there to catch it, and nobody calls back.
-    plant(LocalEmitter.prototype, 'emit', (packet) => (packet as { topic: string }).topic);
-    late(LocalEmitter.prototype, 'emit');
+    plantLate(LocalEmitter.prototype);
     break;
   case 'foreign':
     setInterval(() => {

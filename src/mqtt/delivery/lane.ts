@@ -5,9 +5,6 @@
  */
 import type { Done, PublishPacket } from '../patches/internals.ts';
 
-/** The session store answers or fails within half of it: a message that is under way for longer has been lost by a fault of ours. */
-const STUCK_MS = 10_000;
-
 export interface Publishing {
   /** Calls back once it is with the subscribers and in the queues. */
   publish(packet: PublishPacket, done: (error?: Error | null) => void): void;
@@ -24,11 +21,11 @@ interface Passing {
 export class Lane {
   readonly #passing: Passing[] = [];
   readonly #idle: () => void;
+  #published = this.#answer();
   #inLoop = false;
   #finishedInLoop = false;
   /** Something of it is under way. */
   busy = false;
-  #sinceMs = 0;
   /** Connections that something may still come over. */
   users = 0;
 
@@ -36,9 +33,9 @@ export class Lane {
     this.#idle = idle;
   }
 
-  /** Nothing will come of what is under way, nor of what waits behind it. */
-  get stuck(): boolean {
-    return this.busy && performance.now() - this.#sinceMs > STUCK_MS;
+  /** What is under way. */
+  get head(): object | undefined {
+    return this.#passing[0];
   }
 
   deliver(by: Publishing, packet: PublishPacket, done: Done): void {
@@ -58,18 +55,29 @@ export class Lane {
         this.#idle();
         break;
       }
-      this.#sinceMs = performance.now();
       passing.by.publish(passing.packet, this.#published);
     } while (this.#finishedInLoop);
     this.#inLoop = false;
   }
 
-  readonly #published = (error?: Error | null): void => {
-    const passing = this.#passing.shift();
-    passing?.by.passed(passing.done, error);
-    if (this.#inLoop) this.#finishedInLoop = true;
-    else this.#next();
-  };
+  /** It will not call back: goes on with what waits behind it. */
+  giveUp(head: object): void {
+    if (this.head !== head) return;
+    this.#published = this.#answer();
+    this.#published(new Error('lost by a fault of the broker'));
+  }
+
+  #answer(): (error?: Error | null) => void {
+    const published = (error?: Error | null): void => {
+      // After `giveUp` it is too late.
+      if (published !== this.#published) return;
+      const passing = this.#passing.shift();
+      passing?.by.passed(passing.done, error);
+      if (this.#inLoop) this.#finishedInLoop = true;
+      else this.#next();
+    };
+    return published;
+  }
 }
 
 /** One for each client id that is connected, or was and is not done. */
@@ -82,7 +90,7 @@ export class Lanes {
 
   enter(clientId: string): Lane {
     let lane = this.#byClient.get(clientId);
-    if (lane === undefined || lane.stuck) {
+    if (lane === undefined) {
       const made = new Lane(() => this.#drop(clientId, made));
       lane = made;
       this.#byClient.set(clientId, made);
@@ -96,7 +104,15 @@ export class Lanes {
     this.#drop(clientId, lane);
   }
 
+  /** After a fault that nobody caught: what is under way now may have been lost by it. The function returned gives up what still is. */
+  suspect(): () => void {
+    const heads = [...this.#byClient.values()].map((lane) => ({ lane, head: lane.head }));
+    return () => {
+      for (const { lane, head } of heads) if (head !== undefined) lane.giveUp(head);
+    };
+  }
+
   #drop(clientId: string, lane: Lane): void {
-    if (lane.users === 0 && !lane.busy && this.#byClient.get(clientId) === lane) this.#byClient.delete(clientId);
+    if (lane.users === 0 && !lane.busy) this.#byClient.delete(clientId);
   }
 }

@@ -57,3 +57,23 @@ describe('the lane of a client id', () => {
     expect(lanes.size).toBe(1);
   });
 });
+
+describe('after a fault that nobody caught', () => {
+  it('what is lost is given up, and what waited behind it goes on; its late answer counts for nothing', () => {
+    const lanes = new Lanes();
+    const held = new Held();
+    const lane = lanes.enter('a');
+    const done: string[] = [];
+    for (const name of ['lost', 'next', 'last']) lane.deliver(held, packet(name), () => done.push(name));
+    const giveUpLost = lanes.suspect();
+    giveUpLost();
+    expect(held.begun).toEqual(['lost', 'next']);
+    held.finish();
+    expect([done, held.begun]).toEqual([['lost'], ['lost', 'next']]);
+    // What came to an end meanwhile is not given up.
+    giveUpLost();
+    held.finish();
+    held.finish();
+    expect(done).toEqual(['lost', 'next', 'last']);
+  });
+});

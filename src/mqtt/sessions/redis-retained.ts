@@ -19,9 +19,9 @@ interface StoredPacket extends Omit<PublishPacket, 'properties' | 'messageExpiry
   readonly messageExpiry?: number | null;
 }
 
-const AsyncRedisPersistence = createRequire(import.meta.url)('aedes-persistence-redis/asyncPersistence.js') as new (options: {
-  readonly conn: Redis;
-}) => Library;
+const AsyncRedisPersistence = createRequire(import.meta.url)(
+  'aedes-persistence-redis/asyncPersistence.js',
+) as new (options: { readonly conn: Redis }) => Library;
 
 export class RedisRetained {
   readonly #library: Library;

@@ -17,7 +17,7 @@ const { groups } = parse(read(file)) as { groups: { rules: Rule[] }[] };
 const rules = groups.flatMap((group) => group.rules);
 
 /** Words of PromQL that the rules use, and names of labels. */
-const words = new Set('absent or sum without by max increase shard event quantile'.split(' '));
+const words = new Set('absent or unless offset sum without by max increase shard event quantile'.split(' '));
 
 describe('the alert rules', () => {
   it('ask for metrics that there are', () => {

@@ -21,6 +21,8 @@ const mayImport = {
     'buffer/(store|frame|tail)\\.ts$',
     'kafka/(sink|record|record-reader|partitioner)\\.ts$',
   ],
+  // Texts of other products to a text: what it makes is checked like any other file.
+  import: ['errors\\.ts$'],
   kafka: ['errors\\.ts$', 'message\\.ts$'],
   downlink: ['errors\\.ts$', 'message\\.ts$', 'routes/', 'payload/'],
   // On top: thin users of what sluice.ts puts together.
@@ -37,6 +39,7 @@ const mayImport = {
     '(index|sluice|status|errors|message|kafka-options|explain|dead-letters)\\.ts$',
     'config/',
     'routes/',
+    'import/',
     'observe/',
     'http/',
     'doctor/',

@@ -8,6 +8,7 @@ import { explainCommand } from './explain.ts';
 import { clientsCommand } from './clients.ts';
 import { configCommand } from './config-command.ts';
 import { ExitCode, exitCodeOf } from './exit-codes.ts';
+import { importCommand } from './import.ts';
 import { initCommand } from './init.ts';
 import { routesCommand } from './routes.ts';
 import { passwdCommand } from './passwd.ts';
@@ -40,6 +41,7 @@ for (const command of [
   checkCommand(),
   doctorCommand(),
   explainCommand(),
+  importCommand(),
   statusCommand(),
   clientsCommand(),
   routesCommand(),

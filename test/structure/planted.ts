@@ -80,6 +80,11 @@ export const planted: Planted[] = [
     rule: 'downlink-knows-only-its-own',
     files: arrow('downlink/a.ts', 'mqtt/b.ts'),
   },
+  {
+    what: 'an import that knows routes',
+    rule: 'import-knows-only-its-own',
+    files: arrow('import/a.ts', 'routes/b.ts'),
+  },
   { what: 'http that knows forward', rule: 'http-knows-only-its-own', files: arrow('http/a.ts', 'forward/b.ts') },
   { what: 'a doctor that knows mqtt', rule: 'doctor-knows-only-its-own', files: arrow('doctor/a.ts', 'mqtt/b.ts') },
   {

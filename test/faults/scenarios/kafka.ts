@@ -1,4 +1,5 @@
 /** What a Kafka cluster does to a producer: leaders go, replicas lack, topics vanish, grow, close, refuse. */
+import { saidTooFew } from '../actions.ts';
 import { between, kill, LEASE_MS, times } from '../draw.ts';
 import type { Fault } from '../faults.ts';
 import { scaled, single, type Scenario, type Stage } from '../scenario.ts';
@@ -26,8 +27,7 @@ const leaders = (store: StoreName): Scenario => ({
     return times(scaled(12, scale, 3), (index) => single(kinds[index % kinds.length]!(), random.int(1_000)));
   },
   check: ({ world, complain }) => {
-    const said = world.sluices.flatMap((sluice) => sluice.log()).some(({ reason }) => reason === 'NOT_ENOUGH_REPLICAS');
-    if (!said) complain('there were always enough replicas: that fault did not take hold');
+    if (saidTooFew(world) === 0) complain('there were always enough replicas: that fault did not take hold');
   },
 });
 

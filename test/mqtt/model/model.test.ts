@@ -61,7 +61,7 @@ describe('publish and subscribe at random keep to the specification', () => {
     },
   );
 
-  // Until order holds over reconnects and packet ids stay reserved: MODEL=1 runs it.
+  // MODEL=1: order of QoS 1 over a restart or a take-over breaks at times (a few of 2,000 deliveries); nothing is lost or repeated.
   it.runIf(process.env['MODEL']).each(['level'] as const)(
     'with sessions on %s, through a restart of sluice',
     { timeout: 60_000 },

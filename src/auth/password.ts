@@ -1,8 +1,16 @@
 /**
  * Passwords as salted scrypt hashes (RFC 7914), written as `$scrypt$ln=14,r=8,p=1$salt$hash` (base64 without padding, the
- * PHC string format). node:crypto hashes on libuv's pool, off the main thread.
+ * PHC string format). node:crypto hashes on libuv's pool, off the main thread; the broker has hashing-thread.ts for it.
  */
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { randomBytes, scrypt, timingSafeEqual, type ScryptOptions } from 'node:crypto';
+
+/** Where the work is done. */
+export type Derive = (password: Buffer, salt: Buffer, length: number, options: ScryptOptions) => Promise<Buffer>;
+
+const onThePool: Derive = (password, salt, length, options) =>
+  new Promise((resolve, reject) => {
+    scrypt(password, salt, length, options, (error, hash) => (error === null ? resolve(hash) : reject(error)));
+  });
 
 export interface PasswordHash {
   /** log2 of the cost N. */
@@ -41,7 +49,7 @@ export async function hashPassword(
   cost: Pick<PasswordHash, 'ln' | 'r' | 'p'> = standardCost,
 ): Promise<PasswordHash> {
   const salt = randomBytes(SALT_BYTES);
-  return { ...cost, salt, hash: await derive(password, { ...cost, salt }, HASH_BYTES) };
+  return { ...cost, salt, hash: await onThePool(password, salt, HASH_BYTES, optionsOf(cost)) };
 }
 
 /** A hash that no password has, at the same cost: for users that are not there. */
@@ -51,16 +59,16 @@ export function decoy(like: Pick<PasswordHash, 'ln' | 'r' | 'p'>): PasswordHash 
 }
 
 /** Takes as long whether it matches or not. */
-export async function passwordMatches(password: Buffer, stored: PasswordHash): Promise<boolean> {
-  return timingSafeEqual(await derive(password, stored, stored.hash.length), stored.hash);
+export async function passwordMatches(
+  password: Buffer,
+  stored: PasswordHash,
+  derive: Derive = onThePool,
+): Promise<boolean> {
+  return timingSafeEqual(await derive(password, stored.salt, stored.hash.length, optionsOf(stored)), stored.hash);
 }
 
-function derive(password: Buffer, cost: Omit<PasswordHash, 'hash'>, length: number): Promise<Buffer> {
-  const { ln, r, p, salt } = cost;
-  const options = { N: 2 ** ln, r, p, maxmem: 2 * memoryOf({ ln, r }) };
-  return new Promise((resolve, reject) => {
-    scrypt(password, salt, length, options, (error, hash) => (error === null ? resolve(hash) : reject(error)));
-  });
+function optionsOf({ ln, r, p }: Pick<PasswordHash, 'ln' | 'r' | 'p'>): ScryptOptions {
+  return { N: 2 ** ln, r, p, maxmem: 2 * memoryOf({ ln, r }) };
 }
 
 function memoryOf({ ln, r }: Pick<PasswordHash, 'ln' | 'r'>): number {

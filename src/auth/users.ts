@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { ConnectAttempt, Identity } from './identity.ts';
 import { blockedAnswer, notMine, refuse, type Answer, type AuthEvents, type AuthMethod } from './method.ts';
 import { decoy, formatHash, passwordMatches, standardCost, type PasswordHash } from './password.ts';
+import { HashingThread } from './hashing-thread.ts';
 import { ProvenCache } from './proven.ts';
 import { parseUsers, usersFileMaxBytes, type Users } from './users-file.ts';
 import { WatchedFile } from './watched-file.ts';
@@ -22,19 +23,19 @@ const PROVEN_MAX = 100_000;
 const WAITING_MAX = 512;
 const WAITING_MAX_PER_ADDRESS = 128;
 const WAIT_MAX_MS = 8_000;
-/** libuv's own default. */
-const POOL_THREADS = 4;
+/** Of the cores at most half, and no more than this. */
+const THREADS_MAX = 4;
 
-/** Of the pool's threads at most half, for commits need them too; of the cores at most half. */
 export function hashConcurrency(): number {
-  const pool = Number(process.env['UV_THREADPOOL_SIZE'] ?? POOL_THREADS) || POOL_THREADS;
-  return Math.max(1, Math.floor(Math.min(pool, availableParallelism()) / 2));
+  return Math.max(1, Math.min(THREADS_MAX, Math.floor(availableParallelism() / 2)));
 }
 
 export class UsersMethod implements AuthMethod {
   readonly name = 'users';
   readonly #file: WatchedFile<Users>;
   readonly #proven = new ProvenCache<true>({ max: PROVEN_MAX, lifeMs: PROVEN_LIFE_MS });
+  readonly #threads = Array.from({ length: hashConcurrency() }, () => new HashingThread());
+  readonly #idle = [...this.#threads];
   readonly #queue = new WorkQueue({
     concurrency: hashConcurrency(),
     waitingMax: WAITING_MAX,
@@ -77,15 +78,24 @@ export class UsersMethod implements AuthMethod {
     // A user that is not there costs as much as one that is: the time tells nothing.
     const against = stored === undefined || tooLong ? this.#decoyLike() : stored;
     const tried = tooLong ? password.subarray(0, PASSWORD_MAX_BYTES) : password;
-    const matches = await this.#queue.run(remoteAddress, () => {
-      this.hashed++;
-      return passwordMatches(tried, against);
-    });
+    const matches = await this.#queue.run(remoteAddress, () => this.#compare(tried, against));
     if (matches === undefined) return refuse('unavailable', 'too many passwords wait to be checked');
     if (stored === undefined) return notMine;
     if (!matches || against !== stored) return refuse('credentials', `wrong password of user ${username}`);
     this.#proven.add(key, true);
     return accepted(username, stored);
+  }
+
+  /** On a thread that has nothing to do: the queue lets in no more than there are. */
+  async #compare(password: Buffer, against: PasswordHash): Promise<boolean> {
+    this.hashed++;
+    const thread = this.#idle.pop();
+    if (thread === undefined) throw new Error('more hashes at the same time than threads');
+    try {
+      return await passwordMatches(password, against, thread.derive);
+    } finally {
+      this.#idle.push(thread);
+    }
   }
 
   holds({ user, stamp }: Identity): boolean {
@@ -103,6 +113,7 @@ export class UsersMethod implements AuthMethod {
 
   close(): void {
     this.#file.close();
+    for (const thread of this.#threads) thread.close();
   }
 
   #decoyLike(): PasswordHash {

@@ -1,4 +1,4 @@
-/** Work that is done a few at a time: hashing (on libuv's pool, which the stores share), questions to a back end. */
+/** Work that is done a few at a time: hashing, questions to a back end. */
 
 export interface WorkQueueOptions {
   /** At the same time. */

@@ -18,6 +18,8 @@ import * as packets from '../faults/packets.mjs';
  */
 
 const TICK_MS = 20;
+/** A device that could not log in tries again. */
+const AGAIN_MS = 500;
 /** Connections that a guesser has open at most: a server that answers slowly is not to end this process. */
 const OPEN_MAX = 5_000;
 const CONNACK_REFUSED = 4;
@@ -70,7 +72,8 @@ function guess({ port, user, password }) {
 }
 
 /** @param {LoginOptions} options */
-function publish({ port, user, password, topic, perSecond }) {
+function publish(options) {
+  const { port, user, password, topic, perSecond } = options;
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
   const reader = new packets.PacketReader();
   /** @type {Map<number, number>} */
@@ -104,7 +107,10 @@ function publish({ port, user, password, topic, perSecond }) {
     }
   });
   socket.on('error', () => {});
-  socket.on('close', () => lostConnections++);
+  socket.on('close', () => {
+    if (admitted > 0) lostConnections++;
+    else setTimeout(() => publish(options), AGAIN_MS);
+  });
 }
 
 /** @param {LoginOptions} options */

@@ -5,6 +5,8 @@
  *                    │ accept: client id allowed? still valid? ─> in
  *                    │ refuse: out, nobody else is asked
  *                    └ not mine: the next
+ *
+ * A CONNECT that asks for enhanced authentication is shown only to who offers it, and never judged by anything else.
  */
 import type { ClientIdRule } from './client-id-rule.ts';
 import type { FailureTable } from './failures.ts';
@@ -76,13 +78,17 @@ export class AuthChain implements Authenticator {
   }
 
   async #ask(attempt: ConnectAttempt): Promise<Verdict> {
-    const { methods, failures } = this.#options;
+    const { failures } = this.#options;
+    const { enhanced } = attempt;
     const blocked = failures.blocked(attempt.remoteAddress);
+    const methods = this.#options.methods.filter((each) => enhanced === undefined || each.enhanced === enhanced.method);
     for (const method of methods) {
       const answer = await method.authenticate(attempt, blocked);
       if (answer.kind === 'refuse') return answer;
       if (answer.kind === 'accept') return this.#accepted(answer.identity, attempt, method);
     }
+    if (enhanced !== undefined)
+      return { refused: 'method', reason: 'the enhanced authentication that it asks for is not offered' };
     return this.#anonymous(attempt);
   }
 

@@ -31,6 +31,13 @@ export interface Identity {
 
 export const anonymous: Identity = { user: '', method: 'none', attributes: new Map(), expiresAt: undefined };
 
+/** Authentication Method and Data of a CONNECT, or of an AUTH that renews it (MQTT 5.0 §4.12). */
+export interface EnhancedAuthentication {
+  readonly method: string;
+  /** Any bytes; empty where the packet has none. */
+  readonly data: Buffer;
+}
+
 /** What a CONNECT says of who sends it. */
 export interface ConnectAttempt {
   /** Never empty: where the client gave none, the one that the server chose. */
@@ -40,6 +47,8 @@ export interface ConnectAttempt {
   readonly username: string | undefined;
   /** Any bytes [MQTT-3.1.3.6]. */
   readonly password: Buffer | undefined;
+  /** Asked for: then nothing else counts. The client would take another way for a downgrade. */
+  readonly enhanced?: EnhancedAuthentication | undefined;
   readonly protocolVersion: 3 | 4 | 5;
   readonly listener: string;
   readonly remoteAddress: string;
@@ -48,9 +57,9 @@ export interface ConnectAttempt {
 
 /**
  * Why a client may not connect. `unavailable`: nobody can tell now (a back end is down, too many attempts wait); it is to
- * try again. The others are final.
+ * try again. `method`: it wants an enhanced authentication that is not offered. All but the first are final.
  */
-export type Refusal = 'credentials' | 'not-authorized' | 'blocked' | 'client-id' | 'unavailable';
+export type Refusal = 'credentials' | 'not-authorized' | 'blocked' | 'client-id' | 'method' | 'unavailable';
 
 export type Verdict =
   | { readonly identity: Identity }

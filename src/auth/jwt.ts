@@ -1,4 +1,7 @@
-/** A JSON Web Token (RFC 7519) as the password. The user name of the CONNECT says nothing then. */
+/**
+ * A JSON Web Token (RFC 7519) as the password, or as the data of the enhanced authentication `JWT` (MQTT 5.0 §4.12). The user name of
+ * the CONNECT says nothing then.
+ */
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { isSluiceError } from '../errors.ts';
 import type { ConnectAttempt, Identity } from './identity.ts';
@@ -59,6 +62,7 @@ interface Keys {
 
 export class JwtMethod implements AuthMethod {
   readonly name = 'jwt';
+  readonly enhanced = 'JWT';
   readonly #keys: Keys;
   readonly #options: JwtOptions;
   readonly #algorithms: string[];
@@ -79,10 +83,13 @@ export class JwtMethod implements AuthMethod {
     this.#stamp = JSON.stringify([keyFile, jwks, issuer, audience, user]);
   }
 
-  async authenticate({ password }: ConnectAttempt, blocked: boolean): Promise<Answer> {
-    if (password === undefined || password.length === 0) return notMine;
-    const token = password.toString('latin1');
-    if (!shape.test(token)) return notMine;
+  async authenticate({ password, enhanced }: ConnectAttempt, blocked: boolean): Promise<Answer> {
+    const proof = enhanced === undefined ? password : enhanced.data;
+    if (proof === undefined || proof.length === 0)
+      return enhanced === undefined ? notMine : refuse('credentials', 'there is no token in the authentication data');
+    const token = proof.toString('latin1');
+    if (!shape.test(token))
+      return enhanced === undefined ? notMine : refuse('credentials', 'the authentication data is no token');
     if (blocked) return blockedAnswer;
     if (token.length > TOKEN_MAX_BYTES)
       return refuse('credentials', `the token is longer than ${TOKEN_MAX_BYTES} bytes`);

@@ -9,6 +9,8 @@ export type Answer =
 
 export interface AuthMethod {
   readonly name: AuthMethodName;
+  /** The method of enhanced authentication that it understands, by the name that clients give (MQTT 5.0 §4.12). */
+  readonly enhanced?: string;
   /**
    * `blocked`: too many attempts from this address have failed. Only what cannot be guessed, or was proven a short while ago,
    * may be accepted then.

@@ -228,6 +228,7 @@ class Broker implements MqttBroker {
       silent: (topic, qos) => this.silent(topic, qos),
       limits: () => this.#filterLimits,
       users: new UserConnections(limits.connectionsPerUser ?? 0),
+      authenticator: options.authenticator,
       accessOf: options.access ?? (() => undefined),
       store,
       fanout,
@@ -275,7 +276,7 @@ class Broker implements MqttBroker {
       this.#wills,
     );
     Object.assign(this.#aedes, {
-      authenticate: authenticateWith(options.authenticator),
+      authenticate: askWho,
       authorizePublish: this.#authorizePublish,
     });
     this.#aedes.on('client', this.#clientRegistered);
@@ -491,18 +492,17 @@ class Broker implements MqttBroker {
 }
 
 /** aedes' hook: it asks once per CONNECT, with the read loop of the client at rest. */
-function authenticateWith(authenticator: Authenticator | undefined) {
-  return (
-    client: AedesClient,
-    username: string | undefined,
-    password: Buffer | undefined,
-    done: (error: null, accepted: true) => void,
-  ): void => {
-    const connection = connectionOf(client);
-    const accept = (): void => done(null, true);
-    if (authenticator === undefined) identified(connection, anonymous, accept);
-    else void authenticate(connection, authenticator, { username, password }, accept);
-  };
+function askWho(
+  client: AedesClient,
+  username: string | undefined,
+  password: Buffer | undefined,
+  done: (error: null, accepted: true) => void,
+): void {
+  const connection = connectionOf(client);
+  const accept = (): void => done(null, true);
+  const { enhanced, core } = connection;
+  if (core.authenticator === undefined && enhanced === undefined) identified(connection, anonymous, accept);
+  else void authenticate(connection, { username, password, enhanced }, accept);
 }
 
 const ignore = { committed() {}, refused() {}, dropped() {} };

@@ -12,6 +12,8 @@ export interface ConnackProperties {
   readonly serverKeepAliveSeconds?: number | undefined;
   readonly responseInformation?: string | undefined;
   readonly serverReference?: string | undefined;
+  /** That of the CONNECT [MQTT-4.12.0-5]. */
+  readonly authenticationMethod?: string | undefined;
 }
 
 /** `code`: a return code of MQTT 3, a reason code of MQTT 5. */
@@ -29,6 +31,7 @@ export function connack(version: number, code: number, sessionPresent: boolean, 
     u16(0x13, with_.serverKeepAliveSeconds),
     text(0x1a, with_.responseInformation),
     text(0x1c, with_.serverReference),
+    text(0x15, with_.authenticationMethod),
   ]);
   const body = [...start, ...variableByteInteger(properties.length)];
   return Buffer.concat([

@@ -8,7 +8,7 @@
  * "Server unavailable" in a CONNACK would be the politer answer to an outage, but mqtt.js takes any error there as final and does
  * not connect again, so an outage of seconds would strand a fleet (see patches/barrier.ts).
  */
-import type { Authenticator, ConnectAttempt, Identity, Refusal, Verdict } from '../auth/identity.ts';
+import type { ConnectAttempt, EnhancedAuthentication, Identity, Refusal, Verdict } from '../auth/identity.ts';
 import { deny, willFault } from './access.ts';
 import type { Connection } from './connection.ts';
 import { connackRefused, connackRefusedV3, ReasonCode } from './wire.ts';
@@ -19,31 +19,30 @@ const codes: Readonly<Record<Exclude<Refusal, 'unavailable'>, readonly [v5: numb
   'not-authorized': [0x87, 5],
   blocked: [0x8a, 5],
   'client-id': [0x85, 2],
+  // Only MQTT 5 can ask for one.
+  method: [ReasonCode.badAuthenticationMethod, 5],
 };
 
 export interface Credentials {
   readonly username: string | undefined;
   readonly password: Buffer | undefined;
+  readonly enhanced: EnhancedAuthentication | undefined;
 }
 
 /** `accept` lets aedes go on; a client that is refused is answered and closed here. */
 export async function authenticate(
   connection: Connection,
-  authenticator: Authenticator,
   credentials: Credentials,
   accept: () => void,
 ): Promise<void> {
   const { client, core } = connection;
   const attempt = attemptOf(connection, credentials);
-  let verdict: Verdict;
-  try {
-    verdict = await authenticator.authenticate(attempt);
-  } catch (error) {
-    core.events.fault('authentication', error);
-    verdict = { refused: 'unavailable', reason: 'a fault of the authentication' };
-  }
+  const verdict = await judge(connection, attempt);
+  // A secret is kept no longer than it is looked at.
+  connection.enhanced = undefined;
   if (client.closed || connection.ending) return;
   if ('identity' in verdict) {
+    connection.enhancedMethod = credentials.enhanced?.method;
     identified(connection, verdict.identity, accept);
     return;
   }
@@ -79,12 +78,22 @@ export function identified(connection: Connection, identity: Identity, accept: (
   connection.reject(refusal(client.version ?? 4, codes['not-authorized']));
 }
 
-function attemptOf({ client, info }: Connection, { username, password }: Credentials): ConnectAttempt {
+/** Never rejects. */
+export async function judge({ core }: Connection, attempt: ConnectAttempt): Promise<Verdict> {
+  if (core.authenticator === undefined) return { refused: 'method', reason: 'there is no way to prove anything' };
+  try {
+    return await core.authenticator.authenticate(attempt);
+  } catch (error) {
+    core.events.fault('authentication', error);
+    return { refused: 'unavailable', reason: 'a fault of the authentication' };
+  }
+}
+
+export function attemptOf({ client, info }: Connection, credentials: Credentials): ConnectAttempt {
   return {
+    ...credentials,
     clientId: client.id,
     clientIdAssigned: client._assignedClientId !== undefined,
-    username,
-    password,
     protocolVersion: client.version === 5 ? 5 : client.version === 3 ? 3 : 4,
     listener: info.listener,
     remoteAddress: info.remoteAddress,

@@ -7,7 +7,13 @@
  *                                                 └─> refused -> no acknowledgement, ever; the connection ends
  */
 import type { Ingest } from '../ingest/ingest.ts';
-import { anonymous, type ClientCertificate, type Identity } from '../auth/identity.ts';
+import {
+  anonymous,
+  type Authenticator,
+  type ClientCertificate,
+  type EnhancedAuthentication,
+  type Identity,
+} from '../auth/identity.ts';
 import type { Access, Publisher } from '../ingest/admission.ts';
 import { errorText, type SluiceError } from '../errors.ts';
 import type { FilterLimits } from './access.ts';
@@ -73,6 +79,8 @@ export interface BrokerCore {
   readonly silent: (topic: string, qos: number) => boolean;
   readonly limits: () => FilterLimits;
   readonly users: UserConnections;
+  /** undefined: everybody may connect. */
+  readonly authenticator: Authenticator | undefined;
   /** What a client may do; undefined: everything. */
   readonly accessOf: (clientId: string, identity: Identity) => Access | undefined;
   readonly store: GuardedStore;
@@ -111,6 +119,13 @@ export class Connection {
   readonly info: ConnectionInfo;
   /** Who it is; decided before the broker takes the client in. */
   identity: Identity = anonymous;
+  /** What its CONNECT wants to prove, until that is judged. */
+  enhanced: EnhancedAuthentication | undefined;
+  /** The method of enhanced authentication by which it was let in. */
+  enhancedMethod: string | undefined;
+  /** A new proof is being looked at. */
+  renewing = false;
+  expiryTimer: NodeJS.Timeout | undefined;
   /** It may connect; its session is being looked up, or it is connected. */
   admitted = false;
   /** What it may do; undefined: everything. */

@@ -12,6 +12,7 @@ import { randomUUID } from 'node:crypto';
 import { maySubscribe } from './access.ts';
 import { connack, type ConnackProperties } from './connack.ts';
 import { connectionOf, type Connection } from './connection.ts';
+import { enhancedOf } from './enhanced.ts';
 import { Outbound } from './delivery/outbound.ts';
 import { revoke } from './delivery/subscribing.ts';
 import type { AedesClient, AnyPacket, HookError } from './patches/internals.ts';
@@ -74,7 +75,7 @@ export class Handshake {
 
   async #run(connection: Connection, packet: AnyPacket): Promise<void> {
     const { client, core } = connection;
-    checkConnect(packet);
+    connection.enhanced = enhancedOf(packet);
     await hook(packet, (done) => core.aedes.preConnect(client, packet, done));
     this.#describe(connection, packet);
     await hook(packet, (done) => core.aedes.authenticate(client, packet.username, packet.password, done));
@@ -195,6 +196,7 @@ export class Handshake {
         sharedSubscriptionsAvailable: options.sharedSubscriptions,
         serverKeepAliveSeconds: connection.serverKeepAlive,
         responseInformation: asked ? options.responseInformation : undefined,
+        authenticationMethod: connection.enhancedMethod,
       }),
     );
     client.connecting = false;
@@ -219,14 +221,6 @@ export interface WillRecorder {
   forget(client: AedesClient): Promise<void>;
   /** A connection of this id begins; `old`: it is still connected. */
   beforeTakeOver(clientId: string, old: Connection | undefined, cleanStart: boolean): void;
-}
-
-/** What is valid, which the guard has seen to, and cannot be had. @throws Refused */
-function checkConnect(packet: AnyPacket): void {
-  // MQTT 5.0 §4.12
-  if (packet.properties?.['authenticationMethod'] !== undefined) {
-    throw new Refused(ReasonCode.badAuthenticationMethod, 'enhanced authentication is not supported');
-  }
 }
 
 /** Seconds. MQTT 3 knows sessions that end with the connection, and others that never do. */

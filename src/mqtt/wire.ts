@@ -2,6 +2,7 @@
 
 export const ReasonCode = {
   noSubscriptionExisted: 0x11,
+  protocolError: 0x82,
   clientIdentifierNotValid: 0x85,
   badUserNameOrPassword: 0x86,
   notAuthorized: 0x87,
@@ -63,6 +64,14 @@ function acknowledgement(type: number, packetId: number, reasonCode?: number): B
 /** DISCONNECT from the server: MQTT 5 alone has it (§3.14). */
 export function disconnect(reasonCode: number): Buffer {
   return Buffer.of(0xe0, 2, reasonCode, 0);
+}
+
+/** AUTH from the server: the client has proven anew who it is (MQTT 5.0 §3.15). */
+export function authSuccess(method: string): Buffer {
+  const text = Buffer.from(method);
+  const property = Buffer.concat([Buffer.of(0x15, text.length >>> 8, text.length & 0xff), text]);
+  const properties = Buffer.concat([Buffer.from(variableByteInteger(property.length)), property]);
+  return Buffer.concat([Buffer.from([0xf0, ...variableByteInteger(1 + properties.length), 0]), properties]);
 }
 
 /** CONNACK of MQTT 5 with an error. */

@@ -57,6 +57,20 @@ describe('the chain', () => {
     expect(second.asked).toHaveLength(1);
   });
 
+  it('shows enhanced authentication only to who offers it, and never takes another proof instead', async () => {
+    const token = { ...method('jwt', () => accept('anna', 'jwt')), enhanced: 'JWT' };
+    const users = method('users', () => accept('bert'));
+    const asking = (name: string) =>
+      attempt({ username: 'bert', password: 'right', enhanced: { method: name, data: Buffer.from('x') } });
+    const all = chain({ methods: [users, token], allowAnonymous: true });
+    expect(await all.authenticate(asking('JWT'))).toMatchObject({ identity: { user: 'anna' } });
+    for (const name of ['jwt', '', 'SCRAM-SHA-256', '__proto__'])
+      expect(await all.authenticate(asking(name))).toMatchObject({ refused: 'method' });
+    const without = chain({ methods: [users], allowAnonymous: true, ignoreCredentials: true });
+    expect(await without.authenticate(asking('JWT'))).toMatchObject({ refused: 'method' });
+    expect(users.asked).toEqual([]);
+  });
+
   it('takes for anonymous only who brings nothing, and only where that is allowed', async () => {
     const methods = [method('users', () => notMine)];
     expect(await chain({ methods }).authenticate(attempt())).toMatchObject({ refused: 'not-authorized' });

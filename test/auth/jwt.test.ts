@@ -142,6 +142,29 @@ describe('a token', () => {
   });
 });
 
+describe('a token as the data of enhanced authentication', () => {
+  const ask = (method: JwtMethod, data: string | Buffer, password?: string) =>
+    method.authenticate(
+      attempt({
+        enhanced: { method: 'JWT', data: Buffer.from(data) },
+        ...(password === undefined ? {} : { password }),
+      }),
+      false,
+    );
+
+  it('is judged as one that is the password; what else is there says nothing', async () => {
+    const { method } = await open({ secret });
+    const good = await tokenOf(hmac, 'HS256');
+    const other = await tokenOf(hmac, 'HS256', { sub: 'bert' });
+    expect(await ask(method, good, other)).toMatchObject({ kind: 'accept', identity: { user: 'anna' } });
+    const refused = { kind: 'refuse', refused: 'credentials' };
+    expect(await ask(method, `${good}x`, good)).toMatchObject(refused);
+    // Nobody else is to look at it: it would be a downgrade.
+    expect(await ask(method, '', good)).toMatchObject(refused);
+    expect(await ask(method, Buffer.of(0, 255, 1), good)).toMatchObject(refused);
+  });
+});
+
 describe('a JWKS URL', () => {
   it('is asked once for many, and again for a key that is new, but not more often than the cooldown', async () => {
     const [old, next] = [await pair('ES256', 'k1'), await pair('ES256', 'k2')];

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Authenticator, ConnectAttempt, Identity, Refusal, Verdict } from '../../src/auth/identity.ts';
 import { eventually } from '../support/eventually.ts';
 import { raw, rawOpen, start } from './support/harness.ts';
+import type { TestBroker } from './support/test-broker.ts';
 
 const identity = (user: string, more: Partial<Identity> = {}): Identity => ({
   user,
@@ -177,23 +178,127 @@ describe('a client that is accepted', () => {
 });
 
 describe('enhanced authentication (MQTT 5.0 §4.12)', () => {
-  it('is refused with 0x8C, and never downgraded to user name and password', async () => {
-    const authenticator = scripted(() => ({ identity: identity('anna') }));
-    const test = await start({ authenticator });
-    const client = await rawOpen(test, 5);
-    client.send({
-      cmd: 'connect',
-      protocolId: 'MQTT',
-      protocolVersion: 5,
-      clientId: 'c',
-      clean: true,
-      keepalive: 0,
-      username: 'anna',
-      password: Buffer.from('right'),
-      properties: { authenticationMethod: 'SCRAM-SHA-256', authenticationData: Buffer.from('n,,n=anna') },
+  const hello = (authenticationMethod: string, data: string, more = {}) => ({
+    cmd: 'connect' as const,
+    protocolId: 'MQTT' as const,
+    protocolVersion: 5 as const,
+    clientId: 'c',
+    clean: true,
+    keepalive: 0,
+    properties: { authenticationMethod, authenticationData: Buffer.from(data) },
+    ...more,
+  });
+  const renewal = (data: string, method = 'JWT', reasonCode = 0x19) => ({
+    cmd: 'auth' as const,
+    reasonCode,
+    properties: { authenticationMethod: method, authenticationData: Buffer.from(data) },
+  });
+  /** Offers JWT: the data is the name of the user, and how many seconds it may stay. */
+  const tokens = () =>
+    scripted(({ enhanced }) => {
+      if (enhanced?.method !== 'JWT') return { refused: 'method', reason: 'not offered' };
+      const [user = '', seconds] = enhanced.data.toString().split(' ');
+      if (user === 'down') return { refused: 'unavailable', reason: 'down' };
+      if (user === 'bad') return { refused: 'credentials', reason: 'a bad token' };
+      const expiresAt = seconds === undefined ? undefined : Date.now() + Number(seconds) * 1_000;
+      return { identity: identity(user, { method: 'jwt', expiresAt }) };
     });
+  const connected = async (test: TestBroker, data: string) => {
+    const client = await rawOpen(test, 5);
+    client.send(hello('JWT', data));
+    await client.until('connack');
+    return client;
+  };
+
+  it('is not offered without a way that knows it, and never downgraded to user name and password', async () => {
+    for (const authenticator of [tokens(), undefined]) {
+      const test = await start(authenticator === undefined ? {} : { authenticator });
+      const client = await rawOpen(test, 5);
+      client.send(hello('SCRAM-SHA-256', 'n,,n=anna', { username: 'anna', password: Buffer.from('right') }));
+      await client.untilClosed();
+      expect(client.of('connack').map(({ reasonCode }) => reasonCode)).toEqual([0x8c]);
+      expect(test.broker.clients().total).toBe(0);
+    }
+  });
+
+  it('takes the data of the CONNECT, and names the method in the CONNACK [MQTT-4.12.0-5]', async () => {
+    const authenticator = tokens();
+    const test = await start({ authenticator });
+    const client = await connected(test, 'anna');
+    expect(client.of('connack')[0]).toMatchObject({ reasonCode: 0, properties: { authenticationMethod: 'JWT' } });
+    expect(authenticator.attempts[0]?.enhanced).toEqual({ method: 'JWT', data: Buffer.from('anna') });
+    client.publish('r/t', 'x', 1, 1);
+    await client.until('puback');
+    expect(test.store.log.map(({ user }) => user)).toEqual(['anna']);
+    const refused = await connected(test, 'bad');
+    await refused.untilClosed();
+    expect(refused.of('connack')[0]?.reasonCode).toBe(0x86);
+    // Who did not ask is not told.
+    const plain = await raw(await start(), { version: 5 });
+    expect(plain.of('connack')[0]?.properties?.authenticationMethod).toBeUndefined();
+  });
+
+  it('is renewed over AUTH: the connection outlives the first token', async () => {
+    const test = await start({ authenticator: tokens() });
+    const client = await connected(test, 'anna 1');
+    const since = performance.now();
+    client.send(renewal('anna 3'));
+    await client.until('auth');
+    expect(client.of('auth')[0]).toMatchObject({ reasonCode: 0, properties: { authenticationMethod: 'JWT' } });
+    await client.untilClosed(10_000);
+    expect(performance.now() - since).toBeGreaterThan(2_500);
+    expect(client.of('disconnect')[0]?.reasonCode).toBe(0xa0);
+  });
+
+  it('that is renewed brings the rights of the new token, and takes those of the old one', async () => {
+    const acl = [
+      { effect: 'allow' as const, attributes: { 'jwt.role': 'admin' }, publish: ['#'], subscribe: ['#'] },
+      { effect: 'allow' as const, publish: ['r/own'], subscribe: [] },
+    ];
+    const authenticator = scripted(({ enhanced }) => ({
+      identity: identity('anna', { attributes: new Map([['jwt.role', enhanced?.data.toString() ?? '']]) }),
+    }));
+    const test = await start({ authenticator, acl });
+    const client = await connected(test, 'admin');
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] });
+    await client.until('suback');
+    client.send(renewal('guest'));
+    await client.until('auth');
+    client.publish('r/any', 'x', 1, 2);
+    client.publish('r/own', 'x', 1, 3);
+    await client.until('puback', 2);
+    expect(client.of('puback').map(({ reasonCode = 0 }) => reasonCode)).toEqual([0x87, 0]);
+    await test.broker.publish({ topic: 'r/any', payload: Buffer.from('x'), qos: 0, retain: false });
+    await client.ping();
+    expect(client.of('publish')).toEqual([]);
+  });
+
+  it.each([
+    ['another user', renewal('bert'), 0x87],
+    ['no proof', renewal('bad'), 0x87],
+    ['an outage', renewal('down'), 0x89],
+    ['another method [MQTT-4.12.1-1]', renewal('anna', 'SCRAM-SHA-256'), 0x82],
+    ['data that nobody asked for', renewal('anna', 'JWT', 0x18), 0x82],
+  ])('that is to be renewed with %s ends the connection', async (_name, packet, code) => {
+    const test = await start({ authenticator: tokens() });
+    const client = await connected(test, 'anna');
+    client.send(packet);
     await client.untilClosed();
-    expect(client.of('connack')[0]?.reasonCode).toBe(0x8c);
-    expect(authenticator.attempts).toEqual([]);
+    expect(client.of('disconnect').map(({ reasonCode }) => reasonCode)).toEqual([code]);
+    expect(client.of('auth')).toEqual([]);
+    expect(test.faults).toEqual([]);
+  });
+
+  it('is renewed one at a time, and not by who did not begin with it [MQTT-4.12.0-7]', async () => {
+    const authenticator = tokens();
+    const test = await start({ authenticator });
+    const client = await connected(test, 'anna');
+    client.send(renewal('anna'), renewal('anna'));
+    await client.untilClosed();
+    expect(client.of('disconnect')[0]?.reasonCode).toBe(0x82);
+    const plain = await raw(await start(), { version: 5 });
+    plain.send(renewal('anna'));
+    await plain.untilClosed();
+    expect(plain.of('disconnect')[0]?.reasonCode).toBe(0x82);
   });
 });

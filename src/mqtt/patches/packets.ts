@@ -9,6 +9,7 @@
 import type { SluiceError } from '../../errors.ts';
 import type { Connection, ReleaseWaiter } from '../connection.ts';
 import { subscribe, unsubscribe } from '../delivery/subscribing.ts';
+import { renew } from '../enhanced.ts';
 import { pubcomp, ReasonCode } from '../wire.ts';
 import type { AnyPacket } from './internals.ts';
 
@@ -93,6 +94,9 @@ function handled(connection: Connection, packet: AnyPacket): boolean {
       return true;
     case 'unsubscribe':
       unsubscribe(connection, packet);
+      return true;
+    case 'auth':
+      renew(connection, packet);
       return true;
     default:
       return false;

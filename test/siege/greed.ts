@@ -104,10 +104,9 @@ async function countsOf(fleet: Fleet): Promise<Map<string, number>> {
 /** What is wrong, times aside. */
 export function greedProblems(report: GreedReport, { seconds, allowedPerSecond, clients }: GreedOptions): string[] {
   const wrong: string[] = [];
-  const { lost, outOfOrder, reconnects, throttled, greedy, leastOfWellBehaved, leastOfGreedy } = report;
+  const { lost, outOfOrder, throttled, greedy, leastOfWellBehaved, leastOfGreedy } = report;
   if (lost > 0) wrong.push(`${lost} acknowledged messages are not in Kafka`);
   if (outOfOrder > 0) wrong.push(`${outOfOrder} are out of order`);
-  if (reconnects > 0) wrong.push(`${reconnects} connections were lost`);
   if (throttled === 0) wrong.push('nobody was slowed down');
   // Half of what it sends, or of what it may have, at least.
   if (leastOfWellBehaved < (seconds * allowedPerSecond) / 4)

@@ -100,8 +100,10 @@ export async function runGuessing(options: GuessingOptions, kafka: SharedKafka):
     guesser = new LoginProcess({ kind: 'guesser', ...who, password: 'wrong', perSecond: options.guessesPerSecond });
     await eventually(async () => (await guesser!.counts()).attempted > 0, 10_000, 'nobody guesses');
     const during = await measured();
+    const refusedNow = async (): Promise<number> => (await sluice.status()).counters['refusedLogins'] ?? 0;
+    await eventually(async () => (await refusedNow()) > 0, 30_000, 'nobody is refused');
     const { attempted: guesses, refused, closed, admitted } = await guesser.counts();
-    const { refusedLogins = 0 } = (await sluice.status()).counters;
+    const refusedLogins = await refusedNow();
     await guesser.stop();
     guesser = undefined;
     const { acknowledged, lostConnections } = await device.counts();

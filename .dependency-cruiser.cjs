@@ -26,7 +26,8 @@ const mayImport = {
   kafka: ['errors\\.ts$', 'message\\.ts$'],
   downlink: ['errors\\.ts$', 'message\\.ts$', 'routes/', 'payload/'],
   // On top: thin users of what sluice.ts puts together.
-  http: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$', 'ingest/', 'observe/'],
+  // Of auth the port through which it asks who a device is.
+  http: ['errors\\.ts$', 'message\\.ts$', 'status\\.ts$', 'ingest/', 'observe/', 'auth/identity\\.ts$'],
   doctor: [
     '(errors|status|kafka-options)\\.ts$',
     'config/',

@@ -26,7 +26,7 @@ const nothing = { total: 0, items: [] } as const;
 
 export function apiPort(asked: Asked): ApiPort {
   return {
-    publish: (user, messages) => asked.publish(user, messages),
+    publish: (sender, messages) => asked.publish(sender, messages),
     status: () => asked.status(),
     metrics: () => asked.metrics(),
     clients: (request: PageRequest) => asked.broker()?.listClients(request) ?? nothing,

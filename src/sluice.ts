@@ -359,7 +359,11 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       reloadableAccess(access, broker),
       reloadableLimits(ingest, broker, listeners),
     );
-    const httpPublisher = new HttpPublisher(ingest, broker, (error) => this.#report.fault('http.fault', error));
+    const httpPublisher = new HttpPublisher(ingest, broker, {
+      access: (clientId, identity) => access.of(clientId, identity),
+      mayUse: (identity, clientId) => authentication.mayStay(identity, clientId),
+      fault: (error) => this.#report.fault('http.fault', error),
+    });
     const http =
       config.listeners.http && (await HttpListener.open(await app(), config.listeners.http, listeners.upgrade));
     if (http !== undefined) this.#closers.push(['the HTTP listener', () => http.close()]);
@@ -402,12 +406,15 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         deadLetters: () => this.#running?.deadLetters,
         config: () => this.config,
         broker: () => this.#running?.broker,
-        publish: (user, messages) => this.#runningOrThrow().httpPublisher.publish(user, messages),
+        publish: (sender, messages) => this.#runningOrThrow().httpPublisher.publish(sender, messages),
       }),
       messageMaxBytes: this.config.limits.maxPacketSizeBytes,
       tokens: new Tokens(await readTokens(http?.tokens ?? [])),
       version,
-      mqttProves: () => hasAuthentication(this.config),
+      prove: () =>
+        hasAuthentication(this.config)
+          ? (attempt) => this.#runningOrThrow().authentication.authenticate(attempt)
+          : undefined,
       fault: (error) => this.#report.fault('http.fault', error),
     });
   }

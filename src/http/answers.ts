@@ -14,6 +14,7 @@ export interface Answer {
 const answers: Partial<Record<ErrorCode, Answer>> = {
   PUBLISH_REFUSED: { status: 403 },
   STORE_FULL: { status: 503, retryAfterS: RETRY_AFTER_FULL_S },
+  RATE_EXCEEDED: { status: 429, retryAfterS: RETRY_AFTER_S },
   TOO_MANY_REQUESTS: { status: 429, retryAfterS: RETRY_AFTER_FULL_S },
 };
 

@@ -1,7 +1,7 @@
 /** Everything that is asked over HTTP, on the listener and on the admin socket alike. */
 import { fastify, type FastifyInstance } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { guardAccess, judgeUpgrade, type UpgradeRefusal } from './access.ts';
+import { guardAccess, judgeUpgrade, type Prove, type UpgradeRefusal } from './access.ts';
 import { answerFaults } from './answers.ts';
 import { apiRoutes } from './api.ts';
 import { healthRoutes } from './health.ts';
@@ -17,8 +17,8 @@ export interface AppOptions {
   readonly version: string;
   /** Of one message's payload. */
   readonly messageMaxBytes: number;
-  /** MQTT clients have to prove who they are. */
-  readonly mqttProves: () => boolean;
+  /** Asks who an MQTT client is; undefined: nobody has to prove it. */
+  readonly prove: () => Prove;
   /** A fault of ours, while a request was answered. */
   readonly fault: (error: unknown) => void;
 }
@@ -34,8 +34,8 @@ export class App {
 
   readonly #judgeUpgrade: (request: IncomingMessage) => UpgradeRefusal | undefined;
 
-  private constructor({ port, tokens, version, messageMaxBytes, mqttProves, fault }: AppOptions) {
-    this.#judgeUpgrade = (request) => judgeUpgrade(request, tokens, mqttProves());
+  private constructor({ port, tokens, version, messageMaxBytes, prove, fault }: AppOptions) {
+    this.#judgeUpgrade = (request) => judgeUpgrade(request, tokens, prove() !== undefined);
     const app = fastify({
       logger: false,
       bodyLimit: BODY_MAX_BYTES,
@@ -43,7 +43,7 @@ export class App {
       exposeHeadRoutes: false,
     });
     describeRoutes(app, version);
-    guardAccess(app, tokens, (request) => this.#adminRequests.has(request));
+    guardAccess(app, tokens, (request) => this.#adminRequests.has(request), prove);
     answerFaults(app, fault);
     healthRoutes(app, port);
     apiRoutes(app, port);

@@ -1,4 +1,5 @@
 /** What the HTTP side needs of the sluice it stands on: sluice.ts provides it, tests stand in for it. */
+import type { Identity } from '../auth/identity.ts';
 import type { SluiceError } from '../errors.ts';
 import type { MessageProperties } from '../message.ts';
 import type {
@@ -86,9 +87,17 @@ export interface ExplainRequest {
   readonly properties: MessageProperties | undefined;
 }
 
+/** Who publishes over HTTP. */
+export interface HttpSender {
+  /** '' where nobody in particular. */
+  readonly user: string;
+  /** Proven as MQTT clients prove it: access rules and rates apply. undefined: an operator, to whom they do not. */
+  readonly device: Identity | undefined;
+}
+
 export interface ApiPort {
   /** In order. Resolves once every message is durable or refused. @throws SluiceError NOT_RUNNING: none was taken */
-  publish(user: string, messages: readonly PublishRequest[]): Promise<readonly PublishOutcome[]>;
+  publish(sender: HttpSender, messages: readonly PublishRequest[]): Promise<readonly PublishOutcome[]>;
   status(): Promise<SluiceStatus>;
   metrics(): Promise<string>;
   durations(): Promise<Durations>;

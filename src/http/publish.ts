@@ -11,19 +11,19 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { SluiceError } from '../errors.ts';
 import type { MessageProperties } from '../message.ts';
+import { DEFAULT_CLIENT_ID } from './access.ts';
 import { answerOf, errorBody } from './answers.ts';
 import { BATCH_MAX_MESSAGES, parseBatch } from './batch.ts';
 import type { ApiPort, PublishOutcome, PublishRequest } from './port.ts';
 
 export const BATCH_MAX_BYTES = 4 * 1024 * 1024;
-const CLIENT_ID = 'http';
 /** Lines of a batch whose error is told one by one. */
 const ERRORS_MAX = 100;
 
 const clientId = {
   type: 'string',
   pattern: '^[^\\u0000-\\u001f]{1,256}$',
-  default: CLIENT_ID,
+  default: DEFAULT_CLIENT_ID,
   description: 'As whom: it decides the order, and with the default key the partition',
 };
 const keyHeader = {
@@ -57,7 +57,7 @@ export function publishRoutes(app: FastifyInstance, port: ApiPort, messageMaxByt
       '/publish/*',
       {
         bodyLimit: messageMaxBytes,
-        config: { role: 'operator' },
+        config: { role: 'operator', devices: true },
         schema: {
           tags: ['publish'],
           summary: 'Publish one message: the body is the payload',
@@ -92,7 +92,7 @@ export function publishRoutes(app: FastifyInstance, port: ApiPort, messageMaxByt
       '/publish',
       {
         bodyLimit: BATCH_MAX_BYTES,
-        config: { role: 'operator' },
+        config: { role: 'operator', devices: true },
         schema: {
           tags: ['publish'],
           summary: `Publish up to ${BATCH_MAX_MESSAGES} messages in their order, one JSON object a line`,
@@ -121,7 +121,10 @@ async function answer(
   port: ApiPort,
   messages: readonly PublishRequest[],
 ): Promise<FastifyReply> {
-  const outcomes = await port.publish(request.caller?.name ?? '', messages);
+  const outcomes = await port.publish(
+    { user: request.device?.user ?? request.caller?.name ?? '', device: request.device },
+    messages,
+  );
   const accepted = outcomes.filter((outcome) => outcome.error === undefined);
   const counts = {
     accepted: accepted.length,

@@ -51,6 +51,8 @@ export abstract class Admission implements CommitWaiter {
   readonly qos2PacketId: number | undefined;
   /** What names the message beyond the connection: it is taken once (see once-keys.ts). Without U+0000. */
   readonly onceKey: string | undefined;
+  /** Over the rate it is refused instead of kept waiting: whoever sent it can be told when to try again. */
+  readonly neverWaits: boolean = false;
   /** Set by a step: it matches no route, so that nothing of it is stored. */
   unrouted = false;
   /** Set by a step: answered in its turn. */

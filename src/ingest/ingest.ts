@@ -139,7 +139,7 @@ export class Ingest {
     const { throttle } = admission.publisher;
     if (throttle === undefined || throttle.take(admission)) return undefined;
     this.counters.throttled++;
-    if (this.#throttles.limits.overRate === 'disconnect') {
+    if (admission.neverWaits || this.#throttles.limits.overRate === 'disconnect') {
       admission.refused(
         new SluiceError('RATE_EXCEEDED', `more ${throttle.exceeded} per second than one client may send`),
       );

@@ -151,6 +151,13 @@ export class Parking implements ParkingRoom, TopicParkingHost {
   /** A chunk of the lane came back unsent: what it held of the log goes to the parking log, if its topic is held. */
   sweep(lane: Lane): void {
     if (this.holdsBack(lane.topic)) lane.extract(this.#ofTheLog, this.#keepBack);
+    const parking = this.#topics.get(lane.topic);
+    if (parking === undefined) return;
+    parking.takeBack();
+    // In the middle of the lane's work nothing is queued.
+    this.clock.setImmediate(() => {
+      if (!this.#stopped) parking.step();
+    });
   }
 
   /** Something changed: a topic works again, a settlement is through. */
@@ -242,6 +249,19 @@ export class Parking implements ParkingRoom, TopicParkingHost {
 
   resend(owner: OpenMessages, index: number, records: readonly WaitingRecord[]): void {
     this.#host.resend(owner, index, records);
+  }
+
+  takeBack({ topic, batches }: TopicParking): { found: boolean; rest: boolean } {
+    const lanes = this.#host.lanes.topic(topic);
+    let found = false;
+    lanes?.extract(
+      (_record, owner) => owner instanceof ParkedBatch && batches.includes(owner),
+      (record, owner, index) => {
+        (owner as ParkedBatch).keepBack(record, index);
+        found = true;
+      },
+    );
+    return { found, rest: lanes?.lanes.some((lane) => lane?.state === 'sending') ?? false };
   }
 
   flush(): void {

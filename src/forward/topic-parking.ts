@@ -32,6 +32,8 @@ export interface TopicParkingHost {
   works(topic: string): boolean;
   /** Makes these records of a message again, with the routes of now, and queues them. */
   resend(owner: OpenMessages, index: number, records: readonly WaitingRecord[]): void;
+  /** Keeps back, in their batches, records of the topic's entries that wait in its lanes. `rest`: more are on the wire, maybe. */
+  takeBack(parking: TopicParking): { found: boolean; rest: boolean };
   /** A run of resend() ends. */
   flush(): void;
   /** Frames of the log that are read and not settled, in order. */
@@ -83,6 +85,8 @@ export class TopicParking implements MessagesListener {
   #awaited: Awaited | undefined;
   /** Records of entries that were read are kept back in their batches for it. */
   #keepsBack = false;
+  /** Routes were replaced, and some of what is on its way may still be as the old ones made it. */
+  #rerouted = false;
 
   /** `state`: what an earlier owner parked. */
   constructor(topic: string, state: ParkingState | undefined, host: TopicParkingHost) {
@@ -152,6 +156,19 @@ export class TopicParking implements MessagesListener {
 
   routesChanged(): void {
     this.#awaited = undefined;
+    this.#rerouted = true;
+    this.takeBack();
+  }
+
+  /**
+   * After a reload: what was made of its entries is made again, for by the new routes it may be for another topic. What is on the
+   * wire is taken once it comes back unsent.
+   */
+  takeBack(): void {
+    if (!this.#rerouted) return;
+    const { found, rest } = this.#host.takeBack(this);
+    if (found) this.#keepsBack = true;
+    this.#rerouted = rest;
   }
 
   advanced(): void {

@@ -56,12 +56,13 @@ export class LiveBroker {
 
   /** undefined: it has ended. */
   async report(): Promise<BrokerReport | undefined> {
-    if (!this.#child.connected) {
+    if (this.ended !== undefined || !this.#child.connected) {
       // The channel goes first.
       if (this.ended === undefined) await once(this.#child, 'exit');
       return undefined;
     }
-    this.#child.send('report');
+    // Where it ends at this moment the error comes here, and its exit below.
+    this.#child.send('report', () => undefined);
     const stopped = new AbortController();
     const { signal } = stopped;
     const [report] = (await Promise.race([

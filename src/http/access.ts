@@ -124,6 +124,7 @@ const refusals: Readonly<Record<Refusal, readonly [status: number, code: string,
   credentials: [401, 'UNAUTHORIZED', 'nobody knows this user name and password, or this token'],
   'not-authorized': [403, 'FORBIDDEN', 'this user may not connect'],
   'client-id': [403, 'FORBIDDEN', 'not a client id of this user'],
+  method: [401, 'UNAUTHORIZED', 'this way of authentication is not offered'],
   blocked: [429, 'TOO_MANY_REQUESTS', 'too many attempts from this address have failed'],
   unavailable: [503, 'UNAVAILABLE', 'nobody can tell now who this is'],
 };

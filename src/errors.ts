@@ -48,6 +48,8 @@ export const catalogue = {
   SHUTDOWN_INCOMPLETE: 'shutdownTimeout passed before everything was delivered. The rest stays in the buffer.',
   SCHEMA_UNAVAILABLE:
     'A schema cannot be had from the registry now. What needs it waits in the buffer, and goes on by itself.',
+  DOWNLINK_UNAVAILABLE:
+    'A downlink cannot read from Kafka now, or cannot write a dead letter. Its records wait there, and it goes on by itself.',
   ADMIN_UNREACHABLE: 'No running sluice answers on the admin socket of this data directory.',
 } as const;
 

@@ -16,6 +16,7 @@ import { sourceText, type SluiceConfig } from './config/config.ts';
 import { hasAuthentication } from './config/listener-checks.ts';
 import { readRouteFile } from './config/route-files.ts';
 import { DeadLetterDesk } from './dead-letters.ts';
+import { Downlinks } from './downlinks.ts';
 import { errorText, SluiceError } from './errors.ts';
 import { explainBy, plainExplanation } from './explain.ts';
 import { Forwarder, type ForwardStatus } from './forward/forwarder.ts';
@@ -94,6 +95,7 @@ interface Running {
   readonly publisher: LibraryPublisher;
   readonly httpPublisher: HttpPublisher;
   readonly deadLetters: DeadLetterDesk;
+  readonly downlinks: Downlinks;
   /** Another one after a reload of the routes. */
   mapper: Mapper;
   readonly authentication: Authentication;
@@ -373,6 +375,8 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       store,
       ingest,
     });
+    const downlinks = Downlinks.start(config, broker, this.#log, this.#report);
+    this.#closers.push(['downlinks', () => downlinks.stop()]);
     return {
       store,
       opening,
@@ -387,6 +391,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
       mapper,
       authentication,
       deadLetters,
+      downlinks,
     };
   }
 
@@ -595,8 +600,9 @@ export class Sluice extends EventEmitter<SluiceEvents> {
     clearTimeout(this.#inspectTimer);
     const end = performance.now() + this.config.shutdownTimeoutMs;
     const left = (): number => Math.max(0, end - performance.now());
-    const { listeners, broker, commits, forwarder } = running;
+    const { listeners, broker, commits, forwarder, downlinks } = running;
 
+    await downlinks.stop();
     await listeners.stopAccepting();
     broker.stopReading();
     await within(Math.min(FINISH_APPENDS_MAX_MS, left()), Promise.all(commits.map((commit) => commit.settled())));
@@ -693,6 +699,7 @@ export class Sluice extends EventEmitter<SluiceEvents> {
         })),
       },
       schemas: this.#schemas?.unavailable() ?? [],
+      downlinks: running?.downlinks.status() ?? [],
       ledger: ledgerOf(stats),
       counters: running === undefined ? {} : countersOf(running, forward),
       totals: {

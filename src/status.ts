@@ -138,6 +138,7 @@ export interface SluiceStatus {
   };
   /** Schemas of the registry that cannot be had; `waits`: records wait for it. */
   readonly schemas: readonly { readonly subject: string; readonly reason: string; readonly waits: boolean }[];
+  readonly downlinks: readonly DownlinkStatus[];
   readonly ledger: LedgerStatus;
   readonly counters: Readonly<Record<string, number>>;
   readonly totals: TotalsStatus;
@@ -181,6 +182,31 @@ export interface Durations {
   readonly kafkaRequest: DurationCounts;
   /** From the arrival of the oldest record of a chunk to its confirmation by Kafka. */
   readonly delivery: DurationCounts;
+}
+
+/** Since the start; what is read again counts again. */
+export interface DownlinkStatus {
+  readonly name: string;
+  /** Kafka topic, or the regular expression for topics. */
+  readonly from: string;
+  readonly to: string;
+  readonly group: string;
+  /** Records that were read. */
+  readonly records: number;
+  /** What became of them. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** Read, and not behind the point that may be committed. */
+  readonly open: number;
+  readonly openBytes: number;
+  /** Records that wait for a subscriber. */
+  readonly held: number;
+  /** Partitions that are this process's, and those of them that are not read for want of room. */
+  readonly partitions: number;
+  readonly paused: number;
+  /** Records of these partitions that are not settled, as far as Kafka has told. */
+  readonly lag: number;
+  /** undefined: it reads from Kafka. Else what is wrong. */
+  readonly error: string | undefined;
 }
 
 /** All that is given must hold. */

@@ -46,6 +46,7 @@ export type TlsListenerConfig = NonNullable<ListenersConfig['mqtts']>['tls'];
 export type BufferConfig = SluiceConfig['buffer'];
 export type KafkaConfig = SluiceConfig['kafka'];
 export type SaslConfig = NonNullable<KafkaConfig['sasl']>;
+export type DownlinkConfig = SluiceConfig['downlinks'][number];
 export type ForwardConfig = SluiceConfig['forward'];
 export type AuthConfig = SluiceConfig['auth'];
 export type LimitsConfig = SluiceConfig['limits'];

@@ -61,9 +61,11 @@ export function applyFlags(tree: ConfigTree, flags: Readonly<Record<string, stri
       problems.push(unknown({ kind: 'flag', flag }, notBuiltYet, 'leave it out'));
     } else {
       const close = nearest(name, byPath.keys());
-      const list = /^(routes|headers)\b/.test(name)
-        ? 'routes are set in the file'
-        : 'docs/configuration.md lists the keys';
+      const [, section] = /^(routes|headers|downlinks)\b/.exec(name) ?? [];
+      const list =
+        section !== undefined
+          ? `${section === 'headers' ? 'routes' : section} are set in the file`
+          : 'docs/configuration.md lists the keys';
       problems.push(
         unknown(
           { kind: 'flag', flag },

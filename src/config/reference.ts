@@ -28,7 +28,7 @@ A value that is empty after replacement counts as not written.
 
 **Listeners** on another address than loopback refuse to start unless clients prove who they are (one of the ways of \`auth\`, or
 \`clientCertificate: required\`) or \`auth.allowAnonymous\` is \`true\`. Keys of the design that this version does not build yet
-(\`acl\`, \`downlinks\`, \`listeners.http\`, \`routes[].schema\` and their like) are refused by name.
+(\`acl\`, \`listeners.http\`, \`routes[].schema\` and their like) are refused by name.
 `;
 
 const columns = '| Key | Type | Default | Description | Variable |\n| --- | --- | --- | --- | --- |';

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { acl } from './sections/acl.ts';
 import { auth } from './sections/auth.ts';
 import { buffer } from './sections/buffer.ts';
+import { downlinks } from './sections/downlinks.ts';
 import { kafka } from './sections/kafka.ts';
 import { listeners } from './sections/listeners.ts';
 import { deadLetter, routes } from './sections/routes.ts';
@@ -16,6 +17,7 @@ export const schema = z.strictObject({
   schemaRegistry,
   routes,
   deadLetter,
+  downlinks,
   auth,
   acl,
   limits,

@@ -12,6 +12,7 @@ import { checkListeners } from './listener-checks.ts';
 import { absolutePaths, checkPaths } from './paths.ts';
 import type { Problem } from './problems.ts';
 import { checkDeadLetter, checkRegistry, checkRoutes } from './route-checks.ts';
+import { checkDownlinkSection } from './downlink-checks.ts';
 import { schema } from './schema.ts';
 import type { Path } from './shape.ts';
 import type { ConfigTree, Finding } from './tree.ts';
@@ -40,6 +41,7 @@ export function validate(tree: ConfigTree, file: string | undefined, known: read
         ...checkRoutes(config.routes, isAbout),
         ...checkRegistry(config, isAbout),
         ...checkAcl(config.acl, isAbout),
+        ...checkDownlinkSection(config.downlinks, isAbout),
         ...(isAbout(['deadLetter', 'topic']) ? [] : checkDeadLetter(config.deadLetter.topic)),
       ];
       return { config, problems: [...problems, ...findings.map((finding) => tree.problem(finding))] };
@@ -65,11 +67,12 @@ function takeOut(tree: ConfigTree, found: readonly Finding[], wrong: Path[]): vo
   }
 }
 
-/** A route or rule that is wrong makes room for one that is right, so that the others keep their numbers. */
+/** A route, rule or downlink that is wrong makes room for one that is right, so that the others keep their numbers. */
 function standIn(item: Path): unknown {
   const [section, index] = item;
   if (item.length !== 2) return undefined;
   if (section === 'routes') return { name: `(stand-in ${index})`, from: '#', to: 'stand-in' };
+  if (section === 'downlinks') return { name: `stand-in-${index}`, from: 'stand-in', to: 'stand-in' };
   return section === 'acl' ? { effect: 'deny', publish: ['#'] } : undefined;
 }
 

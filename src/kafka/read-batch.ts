@@ -110,7 +110,8 @@ class RecordReader {
   }
 }
 
-function unpack(body: Buffer, codec: number): Buffer {
+/** `codec`: bits 0..2 of the attributes of a batch. */
+export function unpack(body: Buffer, codec: number): Buffer {
   switch (codec) {
     case 0:
       return body;

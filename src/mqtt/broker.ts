@@ -26,6 +26,8 @@ import { authenticate, identified } from './connect-admission.ts';
 import { endAtExpiry } from './expiry.ts';
 import { Fanout } from './delivery/fanout.ts';
 import { Lanes } from './delivery/lane.ts';
+import { publicationOf, type EmittedPacket } from './delivery/emitted-packet.ts';
+import { Receipt, type Taken } from './delivery/receipt.ts';
 import { revoke } from './delivery/subscribing.ts';
 import { Handshake } from './handshake.ts';
 import { packetProperties } from './inbound.ts';
@@ -100,6 +102,13 @@ export interface MqttBroker {
   handle(stream: Duplex, info: ConnectionInfo): void;
   /** To MQTT subscribers, retained where asked. The caller has admitted the message: this does not put it into the buffer. */
   publish(message: OutboundMessage): Promise<void>;
+  /**
+   * As publish(), for who answers for the message: resolves once it is settled what has become of it, within `answerMs` of its being
+   * sent. Those of one topic that are given one after another arrive in this order.
+   */
+  entrust(message: OutboundMessage, answerMs: number): Promise<Taken>;
+  /** A subscriber is connected here, or a session is stored, that a message on this topic would go to. */
+  hasSubscriber(topic: string): boolean;
   /** Stops reading: nothing more is admitted, what is admitted can still be acknowledged. */
   stopReading(): void;
   /** Ends the connections of clients who may not be here any more, after users or rules have changed. Gives their number. */
@@ -321,6 +330,29 @@ class Broker implements MqttBroker {
       const done: Done = (error) => (error ? reject(error) : resolve());
       this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false, ...properties }, null, done);
     });
+  }
+
+  async entrust(message: OutboundMessage, answerMs: number): Promise<Taken> {
+    const { store, fanout } = this.#core;
+    const { topic, payload, qos, retain } = message;
+    const receipt = new Receipt();
+    const packet: EmittedPacket = { cmd: 'publish', topic, payload, qos, retain, dup: false, receipt };
+    if (message.properties !== undefined) packet.properties = packetProperties(message.properties);
+    const lifeSeconds = message.properties?.messageExpiryInterval;
+    if (lifeSeconds !== undefined) packet.messageExpiry = Date.now() + lifeSeconds * 1000;
+    if (retain) {
+      if (!(await store.tryRetain(publicationOf(packet), true))) return 'unavailable';
+      receipt.retained = true;
+    }
+    if (qos > 0) await fanout.queueFor(packet);
+    if (receipt.failed) return 'unavailable';
+    this.#options.sessions.emitter.emit(packet);
+    return receipt.outcome(answerMs);
+  }
+
+  hasSubscriber(topic: string): boolean {
+    const { fanout } = this.#core;
+    return fanout.listens(topic) || fanout.queues(topic);
   }
 
   stopReading(): void {

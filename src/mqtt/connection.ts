@@ -21,6 +21,7 @@ import type { MqttEvents } from './events.ts';
 import type { Fanout } from './delivery/fanout.ts';
 import type { Lane, Lanes } from './delivery/lane.ts';
 import type { Outbound } from './delivery/outbound.ts';
+import type { Receipt } from './delivery/receipt.ts';
 import type { GuardLimits } from './guard/guard.ts';
 import type { AedesBroker, AedesClient, Done, PublishPacket, Subscription } from './patches/internals.ts';
 import type { GuardedStore } from './sessions/guarded.ts';
@@ -203,8 +204,8 @@ export class Connection {
   }
 
   /** A message for its client; `key` is its name in the queue of the session. */
-  receive(publication: Publication, delivery: Delivery, key: string | undefined): void {
-    this.outbound?.send(publication, delivery, this.stored ? key : undefined);
+  receive(publication: Publication, delivery: Delivery, key: string | undefined, receipt?: Receipt): void {
+    this.outbound?.send(publication, delivery, this.stored ? key : undefined, receipt);
   }
 
   /** Before anything of it is admitted. */

@@ -16,6 +16,7 @@ export function statusReadings(status: SluiceStatus, now: number): Reading[] {
     ...messageReadings(status),
     ...bufferReadings(status, now),
     ...kafkaReadings(status, now),
+    ...downlinkReadings(status),
     ...ledgerReadings(status),
   ];
 }
@@ -192,6 +193,55 @@ function kafkaReadings({ kafka, routes, deadLetters, counters, totals }: SluiceS
       'sluice_dead_letters_total',
       'Records that became dead letters, by route and code.',
       deadLetters.map(({ route, code, records }) => ({ value: records, labels: { route, code } })),
+    ),
+  ];
+}
+
+function downlinkReadings({ downlinks }: SluiceStatus): Reading[] {
+  const each = (value: (downlink: (typeof downlinks)[number]) => number): Sample[] =>
+    downlinks.map((downlink) => ({ value: value(downlink), labels: { downlink: downlink.name } }));
+  return [
+    gauge(
+      'sluice_downlink_up',
+      '1 while a downlink reads from Kafka.',
+      each(({ error }) => (error === undefined ? 1 : 0)),
+    ),
+    counter(
+      'sluice_downlink_records_total',
+      'Records that were read from Kafka; what is read again after a restart or rebalance counts again.',
+      each(({ records }) => records),
+    ),
+    counter(
+      'sluice_downlink_settled_total',
+      'What became of records of Kafka: delivered, deadLettered, or the rule by which they ended.',
+      downlinks.flatMap(({ name, outcomes }) =>
+        Object.entries(outcomes).map(([result, value]) => ({ value, labels: { downlink: name, result } })),
+      ),
+    ),
+    gauge(
+      'sluice_downlink_open_records',
+      'Records that were read and may not be committed yet.',
+      each(({ open }) => open),
+    ),
+    gauge(
+      'sluice_downlink_open_bytes',
+      'What records that are not settled hold of memory.',
+      each(({ openBytes }) => openBytes),
+    ),
+    gauge(
+      'sluice_downlink_held_records',
+      'Records that wait for a subscriber.',
+      each(({ held }) => held),
+    ),
+    gauge(
+      'sluice_downlink_paused_partitions',
+      'Partitions that are not read for want of room.',
+      each(({ paused }) => paused),
+    ),
+    gauge(
+      'sluice_downlink_lag_records',
+      'Records of the partitions of this process that are not settled, as far as Kafka has told.',
+      each(({ lag }) => lag),
     ),
   ];
 }

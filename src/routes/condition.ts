@@ -30,7 +30,6 @@ const variables = {
 const loops: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter', 'bind']);
 
 const environment = new Environment({ limits: LIMITS });
-for (const [name, type] of Object.entries(variables)) environment.registerVariable(name, type);
 
 /**
  * The interpreter's own matches() backtracks, and a function of its own cannot be replaced: conditions are parsed with this
@@ -43,6 +42,15 @@ environment.registerFunction(`string.${MATCHES}(string): bool`, (text: string, p
   return regex.test(text);
 });
 
+/** A checked expression over named values. */
+export interface Expression {
+  readonly kind: 'expression';
+  /** The names it uses. */
+  readonly used: ReadonlySet<string>;
+  /** @throws Error where it has no value, or none that is true or false */
+  holds(context: Readonly<Record<string, unknown>>): boolean;
+}
+
 export interface Condition {
   readonly kind: 'condition';
   readonly text: string;
@@ -51,42 +59,42 @@ export interface Condition {
   holds(message: TemplateMessage, levels: readonly string[], payload: unknown): boolean;
 }
 
-/** `levelNames` are the named levels of the route: each is a variable. */
-export function parseCondition(text: string, levelNames: readonly string[]): Condition | TextProblem {
+/** `known` are names and their types in CEL, `example` is what one may write. */
+export function parseExpression(
+  text: string,
+  known: Readonly<Record<string, string>>,
+  example: string,
+): Expression | TextProblem {
   if (text.length > CONDITION_MAX_CHARACTERS) {
     return problem(
       `the condition has ${text.length} characters`,
       `${CONDITION_MAX_CHARACTERS} are allowed: shorten it`,
     );
   }
-  // A copy: named levels and constant expressions are of this condition alone.
+  // A copy: names and constant expressions are of this condition alone.
   const own = environment.clone();
-  const named = levelNames.filter((name) => !Object.hasOwn(variables, name));
   let program: ParseResult;
   let patterns: ReadonlyMap<string, RE2JS>;
   try {
-    for (const name of named) own.registerVariable(name, 'string');
+    for (const [name, type] of Object.entries(known)) own.registerVariable(name, type);
     const written = own.parse(text);
     const found = inspect(written.ast);
     if (isProblem(found)) return found;
     patterns = found.patterns;
     program = own.parse(withLinearMatches(text, written.ast));
     const { valid, type, error } = program.check();
-    if (!valid) return unusable(text, error);
+    if (!valid) return unusable(text, error, example);
     if (type !== 'bool' && type !== 'dyn') {
       return problem(`${quoted(text)} gives ${type ?? 'nothing'}, not true or false`, 'compare it: payload.t > 20.0');
     }
   } catch (error) {
-    return unusable(text, error);
+    return unusable(text, error, example);
   }
   const used = identifiers(program.ast);
   return {
-    kind: 'condition',
-    text,
-    usesPayload: used.has('payload'),
-    holds(message, levels, payload) {
-      const context = contextOf(message, used, payload);
-      for (const [index, name] of levelNames.entries()) if (used.has(name)) context[name] = levels[index] ?? '';
+    kind: 'expression',
+    used,
+    holds(context) {
       activePatterns = patterns;
       const result: unknown = program(context);
       if (typeof result === 'boolean') return result;
@@ -95,15 +103,34 @@ export function parseCondition(text: string, levelNames: readonly string[]): Con
   };
 }
 
+/** `levelNames` are the named levels of the route: each is a variable. */
+export function parseCondition(text: string, levelNames: readonly string[]): Condition | TextProblem {
+  const levelTypes = Object.fromEntries(levelNames.map((name) => [name, 'string']));
+  const parsed = parseExpression(
+    text,
+    { ...levelTypes, ...variables },
+    `payload.t > 20.0 && levels[1] == "d1"; known: ${Object.keys(variables).join(', ')}, and the named levels`,
+  );
+  if (isProblem(parsed)) return parsed;
+  const { used } = parsed;
+  return {
+    kind: 'condition',
+    text,
+    usesPayload: used.has('payload'),
+    holds(message, levels, payload) {
+      const context = contextOf(message, used, payload);
+      for (const [index, name] of levelNames.entries()) if (used.has(name)) context[name] = levels[index] ?? '';
+      return parsed.holds(context);
+    },
+  };
+}
+
 /** Those of the condition that is being evaluated, which is synchronous. */
 let activePatterns: ReadonlyMap<string, RE2JS> = new Map();
 
-function unusable(text: string, error: unknown): TextProblem {
+function unusable(text: string, error: unknown, example: string): TextProblem {
   const summary = error instanceof Error && 'summary' in error ? String(error.summary) : errorText(error);
-  return problem(
-    `${quoted(text)} is no condition: ${summary}`,
-    `it is written in CEL: payload.t > 20.0 && levels[1] == "d1"; known: ${Object.keys(variables).join(', ')}, and the named levels`,
-  );
+  return problem(`${quoted(text)} is no condition: ${summary}`, `it is written in CEL: ${example}`);
 }
 
 function inspect(ast: ASTNode): { kind: 'patterns'; patterns: Map<string, RE2JS> } | TextProblem {
@@ -178,7 +205,7 @@ function contextOf(message: TemplateMessage, used: ReadonlySet<string>, payload:
 }
 
 /** The interpreter takes the type of an object from its `constructor`, which a payload may hold as a field: then it gets a Map. */
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(plain);
   const entries = Object.entries(value).map(([name, entry]) => [name, plain(entry)] as const);

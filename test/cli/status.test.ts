@@ -49,6 +49,7 @@ const status: SluiceStatus = {
     lanes: [],
   },
   schemas: [],
+  downlinks: [],
   ledger: { accepted: 3_007, buffered: 3_007, delivered: 0, deadLettered: 0, expired: 0, discarded: {}, imbalance: 0 },
   counters: {},
   totals: { packets: {}, refused: {}, kafkaFaults: {}, events: {} },

@@ -5,13 +5,14 @@ import { loadConfig } from '../../src/config/load.ts';
 import { renderProblems } from '../../src/config/problems.ts';
 import { isSluiceError } from '../../src/errors.ts';
 import { acl } from './bad/acl.ts';
+import { downlinks } from './bad/downlinks.ts';
 import { routes } from './bad/routes.ts';
 import { together } from './bad/together.ts';
 import { values } from './bad/values.ts';
 import { yaml } from './bad/yaml.ts';
 import { problemsOf, sandbox } from './sandbox.ts';
 
-const cases = [...values, ...together, ...routes, ...acl, ...yaml];
+const cases = [...values, ...together, ...routes, ...downlinks, ...acl, ...yaml];
 
 describe('a bad configuration', () => {
   const { load, directory, write } = sandbox();

@@ -259,12 +259,12 @@ describe('SLUICE_ variables and flags', () => {
     ]);
   });
 
-  it('of parts that are not built, or of routes, say so', () => {
+  it('of routes and downlinks say where these are set', () => {
     const flags = { downlinks: 'x', 'routes[0].to': 'x' };
     expect(
       problemsOf(() => loadConfig({ env: {}, flags })).map(({ message, wayOut }) => `${message}: ${wayOut}`),
     ).toEqual([
-      'not built yet in this version: leave it out',
+      'unknown key "downlinks": downlinks are set in the file',
       'unknown key "routes[0].to": routes are set in the file',
     ]);
   });

@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import mqtt from 'mqtt';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { consume } from '../support/kcat.ts';
 import { freePort, sharedKafka } from '../support/services.ts';
 
@@ -19,7 +21,11 @@ describe('the examples', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  async function run(name: string, env: Record<string, string>): Promise<string> {
+  async function run(
+    name: string,
+    env: Record<string, string>,
+    meanwhile: (child: ChildProcess, said: () => string) => Promise<void> = async () => undefined,
+  ): Promise<string> {
     const source = await readFile(join(repository, 'examples', `${name}.ts`), 'utf8');
     const { outputText } = ts.transpileModule(source, {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
@@ -33,13 +39,13 @@ describe('the examples', () => {
     let said = '';
     child.stdout.on('data', (part: Buffer) => (said += part.toString()));
     child.stderr.on('data', (part: Buffer) => (said += part.toString()));
-    await once(child, 'close');
+    await Promise.all([once(child, 'close'), meanwhile(child, () => said)]);
     expect(child.exitCode, said).toBe(0);
     return said;
   }
 
   it('are all run here', async () => {
-    expect(await readdir(join(repository, 'examples'))).toEqual(['embed.ts']);
+    expect(await readdir(join(repository, 'examples'))).toEqual(['downlink.ts', 'embed.ts']);
   });
 
   it('embed: a program publishes through its own sluice', { timeout: 60_000 }, async () => {
@@ -57,5 +63,38 @@ describe('the examples', () => {
       'press-7 {"piece":2}',
       'press-7 {"piece":3}',
     ]);
+  });
+
+  it('downlink: a record of Kafka reaches the device, also one that was away', { timeout: 90_000 }, async () => {
+    const kafka = await sharedKafka();
+    await kafka.createTopic('machine-commands', 1);
+    const port = await freePort();
+    const device = (): mqtt.MqttClient =>
+      mqtt.connect(`mqtt://127.0.0.1:${port}`, { clientId: 'press-7', clean: false, reconnectPeriod: 100 });
+    const said = await run(
+      'downlink',
+      { KAFKA_BROKERS: kafka.brokers.join(','), MQTT_PORT: String(port), DATA: join(directory, 'downlink-data') },
+      async (child, says) => {
+        await eventually(() => says().includes('devices connect to'), 30_000, says);
+        const known = device();
+        await known.subscribeAsync('machines/press-7/commands', { qos: 1 });
+        await known.endAsync();
+        const kcat = spawn('kcat', ['-P', '-b', kafka.brokers.join(','), '-t', 'machine-commands', '-K:']);
+        kcat.stdin.end('press-7:start\npress-7:stop\n');
+        await once(kcat, 'close');
+        const commands: string[] = [];
+        const back = device();
+        back.on('message', (_topic, payload) => commands.push(payload.toString()));
+        await eventually(
+          () => commands.includes('stop'),
+          60_000,
+          () => `${commands.join()}: ${says()}`,
+        );
+        await back.endAsync();
+        expect([...new Set(commands)]).toEqual(['start', 'stop']);
+        child.kill('SIGTERM');
+      },
+    );
+    expect(said).toContain('2 commands were delivered');
   });
 });

@@ -41,6 +41,7 @@ const well: SluiceStatus = {
   },
   kafka: { brokers: ['k1:9092'], error: undefined, errorSince: undefined, weak: [], failingTopics: 0, lanes: [] },
   schemas: [],
+  downlinks: [],
   ledger: { accepted: 5, buffered: 0, delivered: 5, deadLettered: 0, expired: 0, discarded: {}, imbalance: 0 },
   counters: {},
   totals: { packets: {}, refused: {}, kafkaFaults: {}, events: {} },

@@ -1,6 +1,7 @@
 /** A message on its way from aedes to the subscribers. */
 import type { PublishPacket } from '../patches/internals.ts';
 import type { Publication } from '../sessions/store.ts';
+import type { Receipt } from './receipt.ts';
 
 export interface EmittedPacket extends PublishPacket {
   brokerId?: string;
@@ -12,6 +13,8 @@ export interface EmittedPacket extends PublishPacket {
   /** Member that is to have it, by shared subscription. */
   chosen?: Map<string, string>;
   publication?: Publication;
+  /** Somebody answers for it. */
+  receipt?: Receipt;
 }
 
 /** The same object each time. */

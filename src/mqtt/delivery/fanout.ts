@@ -10,11 +10,17 @@ import { FilterTrie } from '../filter-trie.ts';
 import type { Subscription } from '../patches/internals.ts';
 import type { Delivery, Publication, QueuedMessage, Target } from '../sessions/store.ts';
 import { publicationOf, type EmittedPacket } from './emitted-packet.ts';
+import type { Receipt } from './receipt.ts';
 import { shareOf, SharedGroups, type Member } from './shared.ts';
 
 export interface FanoutStore {
   queued(clientId: string, after: string | undefined, limit: number): Promise<QueuedMessage[]>;
-  tryEnqueue(key: string, publication: Publication, targets: readonly Target[]): Promise<readonly string[] | undefined>;
+  tryEnqueue(
+    key: string,
+    publication: Publication,
+    targets: readonly Target[],
+    durably?: boolean,
+  ): Promise<readonly string[] | undefined>;
 }
 
 /** Messages of an ended session that are looked at in one go. */
@@ -158,7 +164,7 @@ export class Fanout {
     }
     if (targets.length === 0) return;
     packet.queuedFor = new Set(targets.map(({ clientId }) => clientId));
-    packet.queueKey = await this.enqueue(publication, targets);
+    packet.queueKey = await this.enqueue(publication, targets, packet.receipt);
   }
 
   deliver(packet: EmittedPacket): void {
@@ -195,7 +201,7 @@ export class Fanout {
     const delivery = deliveryBy(subscription, publication, name);
     const queued = packet.queueKey !== undefined && isQueuedFor(clientId, packet);
     if (stored && delivery.qos > 0 && !queued) this.again(name, publication);
-    else connection.receive(publication, delivery, stored ? packet.queueKey : undefined);
+    else connection.receive(publication, delivery, stored ? packet.queueKey : undefined, packet.receipt);
   }
 
   /** The member that had it is gone: to another. */
@@ -214,9 +220,13 @@ export class Fanout {
   }
 
   /** Into queues. Returns its name there; undefined: it is not stored. */
-  async enqueue(publication: Publication, targets: readonly Target[]): Promise<string | undefined> {
+  async enqueue(publication: Publication, targets: readonly Target[], receipt?: Receipt): Promise<string | undefined> {
     const key = this.#newKey();
-    const gone = await this.#store.tryEnqueue(key, publication, targets);
+    const gone = await this.#store.tryEnqueue(key, publication, targets, receipt !== undefined);
+    if (receipt !== undefined) {
+      receipt.failed = gone === undefined;
+      receipt.queued += targets.length - (gone?.length ?? targets.length);
+    }
     for (const clientId of gone ?? []) this.#sessionGone(clientId);
     return gone === undefined ? undefined : key;
   }
@@ -235,7 +245,7 @@ function give(connection: Connection, packet: EmittedPacket, delivery: Delivery)
   const { queueKey } = packet;
   const { stored, client } = connection;
   if (stored && delivery.qos > 0 && queueKey !== undefined && !isQueuedFor(client.id, packet)) return;
-  connection.receive(publicationOf(packet), delivery, queueKey);
+  connection.receive(publicationOf(packet), delivery, queueKey, packet.receipt);
 }
 
 /** True where another process has queued it, and nobody knows. */

@@ -16,6 +16,7 @@ import type { Delivery, Publication, QueueChange, QueuedMessage, SentMessage } f
 import { pubrel, ReasonCode } from '../wire.ts';
 import { Journal, type JournalStore } from './journal.ts';
 import { publishBytes } from './publish-bytes.ts';
+import type { Receipt } from './receipt.ts';
 import { TopicAliases } from './topic-aliases.ts';
 
 export interface OutboundLimits {
@@ -38,6 +39,8 @@ export interface Message {
   readonly delivery: Delivery;
   /** Its name in the queue of the session; undefined: it is not stored. */
   readonly key: string | undefined;
+  /** Of one that is not stored, and for which somebody answers. */
+  readonly receipt?: Receipt | undefined;
 }
 
 interface InFlight extends Message {
@@ -115,10 +118,10 @@ export class Outbound {
     void this.#catchUp();
   }
 
-  send(publication: Publication, delivery: Delivery, key: string | undefined): void {
+  send(publication: Publication, delivery: Delivery, key: string | undefined, receipt?: Receipt): void {
     if (this.#closed || this.#connection.ending) return;
     if (delivery.qos === 0) {
-      this.#sendQos0(publication, delivery);
+      this.#sendQos0(publication, delivery, receipt);
       return;
     }
     if (key !== undefined) {
@@ -128,7 +131,8 @@ export class Outbound {
       }
       if (this.#recent.delete(key)) return;
     }
-    const message = { publication, delivery, key };
+    const message = { publication, delivery, key, receipt: key === undefined ? receipt : undefined };
+    message.receipt?.await();
     if (this.#waiting.length === 0 && this.#open) this.#transmit(message, true);
     else this.#wait(message);
   }
@@ -187,6 +191,7 @@ export class Outbound {
       others.push(message);
       if (message.key !== undefined) this.#journal.add({ kind: 'removed', key: message.key });
     };
+    for (const { receipt } of [...this.#inFlight.values(), ...this.#waiting]) receipt?.settle(false);
     // QoS 2 that was sent is never sent to another [MQTT-4.8.2-5].
     if (sessionEnds) {
       for (const message of this.#inFlight.values()) if (message.delivery.qos === 1) pass(message);
@@ -212,15 +217,19 @@ export class Outbound {
     return this.#connection.client.version === 5 ? ReasonCode.packetIdentifierNotFound : undefined;
   }
 
-  #sendQos0(publication: Publication, delivery: Delivery): void {
+  #sendQos0(publication: Publication, delivery: Delivery, receipt: Receipt | undefined): void {
     const { client, core } = this.#connection;
     const message = { publication, delivery, key: undefined };
     if (this.#isVoid(message, true)) return;
     const { writableLength } = client.conn;
     const max = Math.min(this.#limits.waitingMaxBytes, SOCKET_QOS0_MAX_BYTES);
     // One that is larger by itself goes to a client that reads.
-    if (writableLength > 0 && writableLength + sizeOf(message) > max) core.counters.undelivered++;
-    else this.#write(message, 0, false);
+    if (writableLength > 0 && writableLength + sizeOf(message) > max) {
+      core.counters.undelivered++;
+      return;
+    }
+    receipt?.written();
+    this.#write(message, 0, false);
   }
 
   #wait(message: Message): void {
@@ -342,7 +351,7 @@ export class Outbound {
   }
 
   /** Counts and leaves out what may not, or need not, be sent. `live`: it comes straight from its publisher. */
-  #isVoid({ publication, key }: Message, live: boolean): boolean {
+  #isVoid({ publication, key, receipt }: Message, live: boolean): boolean {
     const { counters } = this.#connection.core;
     if (!mayReceive(this.#connection, publication.topic)) {
       counters.withheld++;
@@ -351,12 +360,13 @@ export class Outbound {
     } else {
       return false;
     }
+    receipt?.settle(false);
     if (key !== undefined) this.#journal.add({ kind: 'removed', key });
     return true;
   }
 
   #transmit(message: Message, live: boolean): void {
-    const { key, delivery, publication } = message;
+    const { key, delivery, publication, receipt } = message;
     const sent = key === undefined ? undefined : this.#resumed.get(key);
     if (sent !== undefined) {
       // An expiry is no matter here: the client may have it.
@@ -376,7 +386,7 @@ export class Outbound {
     const packetId = this.#nextId();
     // Exactly once, also if we are killed now: QoS 2 is sent under an identifier that is stored. What follows waits behind it.
     const later = key !== undefined && (delivery.qos === 2 || this.#unwritten > 0);
-    this.#inFlight.set(packetId, { key, delivery, publication, written: !later, released: false });
+    this.#inFlight.set(packetId, { key, delivery, publication, receipt, written: !later, released: false });
     if (key !== undefined) {
       this.#known.add(key);
       this.#journal.add({ kind: 'sent', key, packetId, qos: delivery.qos === 2 ? 2 : 1 });
@@ -404,7 +414,7 @@ export class Outbound {
     // As if its delivery were completed [MQTT-3.1.2-25].
     if (bytes.length > this.#limits.packetMaxBytes) {
       core.counters.undelivered++;
-      if (packetId > 0) this.#complete(packetId, message);
+      if (packetId > 0) this.#complete(packetId, message, false);
       return;
     }
     if (topicAlias > 0) this.#aliases?.told(topic);
@@ -423,8 +433,9 @@ export class Outbound {
     });
   }
 
-  #complete(packetId: number, { key }: Message): void {
+  #complete(packetId: number, { key, receipt }: Message, taken = true): void {
     this.#inFlight.delete(packetId);
+    receipt?.settle(taken);
     if (key !== undefined) this.#journal.add({ kind: 'removed', key });
     if (!this.#closed) this.#pump();
   }

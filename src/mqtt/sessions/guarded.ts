@@ -82,8 +82,9 @@ export class GuardedStore implements SessionStore {
     key: string,
     publication: Publication,
     targets: readonly Target[],
+    durably = false,
   ): Promise<readonly string[] | undefined> {
-    return this.#tried('queue a message', this.#store.enqueue(key, publication, targets));
+    return this.#tried('queue a message', this.#store.enqueue(key, publication, targets, durably));
   }
 
   async enqueue(key: string, publication: Publication, targets: readonly Target[]): Promise<readonly string[]> {
@@ -95,7 +96,13 @@ export class GuardedStore implements SessionStore {
   }
 
   async retain(publication: Publication): Promise<void> {
-    await this.#tried('store a retained message', this.#store.retain(publication));
+    await this.tryRetain(publication);
+  }
+
+  /** false: it is not stored, or not certainly. */
+  async tryRetain(publication: Publication, durably = false): Promise<boolean> {
+    const stored = this.#store.retain(publication, durably).then(() => true);
+    return (await this.#tried('store a retained message', stored)) ?? false;
   }
 
   /** Ends early where the store fails. */

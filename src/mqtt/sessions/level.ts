@@ -7,8 +7,8 @@
  *     sent:id:key           { packetId, qos, released }
  *     retained:topic        publication
  *
- * Values are v8 serializations. Writes are not synced: sessions outlive the process, but not always a power failure. What was
- * acknowledged to a publisher is in the buffer, which is.
+ * Values are v8 serializations. Writes are not synced unless they are asked for durably: sessions outlive the process, but not
+ * always a power failure. What was acknowledged to a publisher is in the buffer, which is.
  */
 import { deserialize, serialize } from 'node:v8';
 import { ClassicLevel } from 'classic-level';
@@ -102,13 +102,19 @@ export class LevelStore implements SessionStore {
     return this.#writes.write(filters.map((filter) => ({ type: 'del', key: keyOf('sub', clientId, filter) })));
   }
 
-  async enqueue(key: string, publication: Publication, targets: readonly Target[]): Promise<readonly string[]> {
+  async enqueue(
+    key: string,
+    publication: Publication,
+    targets: readonly Target[],
+    durably = false,
+  ): Promise<readonly string[]> {
     await this.#writes.write(
       targets.map(({ clientId, ...delivery }) => ({
         type: 'put',
         key: keyOf('queue', clientId, key),
         value: serialize({ publication, delivery }),
       })),
+      durably,
     );
     return [];
   }
@@ -151,10 +157,10 @@ export class LevelStore implements SessionStore {
     return messages;
   }
 
-  retain(publication: Publication): Promise<void> {
+  retain(publication: Publication, durably = false): Promise<void> {
     const key = `retained:${publication.topic}`;
-    if (publication.payload.length === 0) return this.#writes.write([{ type: 'del', key }]);
-    return this.#writes.write([{ type: 'put', key, value: serialize(publication) }]);
+    if (publication.payload.length === 0) return this.#writes.write([{ type: 'del', key }], durably);
+    return this.#writes.write([{ type: 'put', key, value: serialize(publication) }], durably);
   }
 
   async *retained(filter: string): AsyncIterable<Publication> {

@@ -8,6 +8,8 @@ export type Operation = Put | { readonly type: 'del'; readonly key: string };
 
 interface Group {
   readonly operations: Operation[];
+  /** It is to outlive a power failure. */
+  sync: boolean;
   /** Ranges to clear come in a group of their own. */
   readonly clear: readonly Range[] | undefined;
   readonly done: Promise<void>;
@@ -22,7 +24,7 @@ export interface Range {
 /** What is used of the database. */
 export interface Writable {
   clear(range: Range): Promise<void>;
-  batch(operations: Operation[], options: { readonly valueEncoding: 'buffer' }): Promise<void>;
+  batch(operations: Operation[], options: { readonly valueEncoding: 'buffer'; readonly sync: boolean }): Promise<void>;
 }
 
 export class OrderedWrites {
@@ -34,25 +36,27 @@ export class OrderedWrites {
     this.#db = db;
   }
 
-  write(operations: readonly Operation[]): Promise<void> {
+  /** `sync`: it is there after a power failure. */
+  write(operations: readonly Operation[], sync = false): Promise<void> {
     const last = this.#groups.at(-1);
     // The first group is under way.
     if (last === undefined || last.clear !== undefined || (this.#running && this.#groups.length === 1)) {
-      return this.#enter([...operations], undefined);
+      return this.#enter([...operations], undefined, sync);
     }
     last.operations.push(...operations);
+    last.sync ||= sync;
     return last.done;
   }
 
   /** `also` is written behind it. */
   clear(ranges: readonly Range[], also: readonly Operation[]): Promise<void> {
-    return this.#enter([...also], ranges);
+    return this.#enter([...also], ranges, false);
   }
 
-  #enter(operations: Operation[], clear: readonly Range[] | undefined): Promise<void> {
+  #enter(operations: Operation[], clear: readonly Range[] | undefined, sync: boolean): Promise<void> {
     let settle: Group['settle'] | undefined;
     const done = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
-    this.#groups.push({ operations, clear, done, settle: settle as unknown as Group['settle'] });
+    this.#groups.push({ operations, sync, clear, done, settle: settle as unknown as Group['settle'] });
     if (!this.#running) void this.#run();
     return done;
   }
@@ -62,7 +66,7 @@ export class OrderedWrites {
     for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
       try {
         for (const range of group.clear ?? []) await this.#db.clear(range);
-        await this.#db.batch(group.operations, { valueEncoding: 'buffer' });
+        await this.#db.batch(group.operations, { valueEncoding: 'buffer', sync: group.sync });
         group.settle.resolve();
       } catch (error) {
         group.settle.reject(error);

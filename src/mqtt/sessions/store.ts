@@ -80,13 +80,21 @@ export interface SessionStore {
   end(clientId: string): Promise<void>;
   subscribe(clientId: string, subscriptions: readonly Subscription[]): Promise<void>;
   unsubscribe(clientId: string, filters: readonly string[]): Promise<void>;
-  /** Into the queue of each. Returns whose session is not there (any more). */
-  enqueue(key: string, publication: Publication, targets: readonly Target[]): Promise<readonly string[]>;
+  /**
+   * Into the queue of each; `durably`: it is there after a power failure, as far as the store's settings allow. Returns whose
+   * session is not there (any more).
+   */
+  enqueue(
+    key: string,
+    publication: Publication,
+    targets: readonly Target[],
+    durably?: boolean,
+  ): Promise<readonly string[]>;
   update(clientId: string, changes: readonly QueueChange[]): Promise<void>;
   sent(clientId: string): Promise<SentMessage[]>;
   queued(clientId: string, after: string | undefined, limit: number): Promise<QueuedMessage[]>;
   /** An empty payload removes it [MQTT-3.3.1-6]. */
-  retain(publication: Publication): Promise<void>;
+  retain(publication: Publication, durably?: boolean): Promise<void>;
   retained(filter: string): AsyncIterable<Publication>;
   close(): Promise<void>;
 }

@@ -239,14 +239,30 @@ class Run {
     return { fault: describeFault(fault), fromMs: Math.round(fromMs), toMs: Math.round(toMs) };
   }
 
-  /** With nothing committed, nothing is acknowledged. */
+  /** With nothing committed, nothing is acknowledged: but for what was committed before, and came late for another reason. */
   #checkFalseAcknowledgements(step: Step, held: readonly Held[]): void {
+    const late = held.filter((_, index) => holdsBackAcknowledgements(step.faults[index]!));
     for (const [index, fault] of step.faults.entries()) {
       const { fromMs, toMs } = held[index]!;
       if (!storeIsAway(fault)) continue;
-      const acknowledged = this.#recorder.acknowledgedBetween(fromMs + IN_FLIGHT_MS, toMs);
+      const others = late.filter((other) => other !== held[index] && other.fromMs < toMs);
+      const sinceMs = Math.max(fromMs, ...others.map((other) => other.toMs));
+      const acknowledged = this.#recorder.acknowledgedBetween(sinceMs + IN_FLIGHT_MS, toMs);
       if (acknowledged > 0) this.complain(`${acknowledged} acknowledgements during ${describeFault(fault)}`);
     }
+  }
+}
+
+/** What sluice has committed, or written to its devices, gets there when the fault has ended. */
+function holdsBackAcknowledgements(fault: Fault): boolean {
+  switch (fault.do) {
+    case 'freeze':
+      return fault.who === 'sluice';
+    case 'hang':
+    case 'delay':
+      return fault.link === 'devices';
+    default:
+      return false;
   }
 }
 

@@ -28,8 +28,7 @@ await sluice.start();
 for (const { url } of (await sluice.status()).listeners) console.log(`devices connect to ${url}`);
 
 // Ends with what is done committed; what is not comes again at the next start.
-process.once('SIGTERM', async () => {
-  await sluice.stop();
-  const [commands] = (await sluice.status()).downlinks;
-  console.log(`${commands?.outcomes['delivered'] ?? 0} commands were delivered`);
-});
+await new Promise((stop) => process.once('SIGTERM', stop));
+await sluice.stop();
+const [commands] = (await sluice.status()).downlinks;
+console.log(`${commands?.outcomes['delivered'] ?? 0} commands were delivered`);

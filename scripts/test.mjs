@@ -15,7 +15,13 @@ const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import
 const filters = process.argv.slice(2);
 
 /** Suites that mostly wait, judged by counts: they run beside all others, which take turns. */
-const BESIDE = ['test/faults', 'test/downlink', 'test/dashboard', 'test/deploy/alerts-fire.test.ts'];
+const BESIDE = [
+  'test/faults',
+  'test/downlink',
+  'test/dashboard',
+  'test/main/outage.test.ts',
+  'test/deploy/alerts-fire.test.ts',
+];
 
 /** @param {number | 'inherit'} output a file, or what this process has */
 function run(command, args, output = 'inherit') {

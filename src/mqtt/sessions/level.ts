@@ -7,8 +7,8 @@
  *     sent:id:key           { packetId, qos, released }
  *     retained:topic        publication
  *
- * Values are v8 serializations. Writes are not synced unless they are asked for durably: sessions outlive the process, but not
- * always a power failure. What was acknowledged to a publisher is in the buffer, which is.
+ * Values are v8 serializations. Writes are not synced unless they are asked for durably: that there is a session outlives a power
+ * failure, its subscriptions and its queue not always. What was acknowledged to a publisher is in the buffer, which is.
  */
 import { deserialize, serialize } from 'node:v8';
 import { ClassicLevel } from 'classic-level';
@@ -71,7 +71,9 @@ export class LevelStore implements SessionStore {
 
   enter(clientId: string, expirySeconds: number, owner: string): Promise<void> {
     this.#owners.set(clientId, owner);
-    return this.#record(clientId, { expirySeconds, endsAt: undefined });
+    // Synced: were it lost in a power failure, the client would be told of no session, and what it then sends again of QoS 2 would
+    // be taken for new.
+    return this.#record(clientId, { expirySeconds, endsAt: undefined }, true);
   }
 
   async leave(clientId: string, expirySeconds: number, owner: string): Promise<void> {
@@ -184,8 +186,8 @@ export class LevelStore implements SessionStore {
     await this.#db.close();
   }
 
-  #record(clientId: string, record: SessionRecord): Promise<void> {
-    return this.#writes.write([{ type: 'put', key: sessionKey(clientId), value: serialize(record) }]);
+  #record(clientId: string, record: SessionRecord, sync = false): Promise<void> {
+    return this.#writes.write([{ type: 'put', key: sessionKey(clientId), value: serialize(record) }], sync);
   }
 
   async #subscriptions(clientId: string): Promise<Subscription[]> {

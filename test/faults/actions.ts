@@ -77,24 +77,25 @@ export function actionFor(world: World, fault: Fault, random: Random): Action {
     case 'too few replicas':
       return {
         begin: async () => {
+          const nodes = world.kafka.nodes.length;
+          const inSync = async (): Promise<number[]> =>
+            (await topicMetadata(world)).partitions.map(({ isr }) => isr.length);
           await eventually(
-            async () =>
-              (await topicMetadata(world)).partitions.every(({ isr }) => isr.length === world.kafka.nodes.length),
+            async () => (await inSync()).every((count) => count === nodes),
             60_000,
             'a node is not in sync again after an earlier fault',
           );
           await world.kafka.nodes.at(-1)!.kill();
           // The others notice when its session has ended.
           await eventually(
-            async () =>
-              (await topicMetadata(world)).partitions.every(({ isr }) => isr.length < world.kafka.nodes.length),
+            async () => (await inSync()).every((count) => count < nodes),
             30_000,
             'the dead node is still counted as in sync',
           );
           // One node less is no fault by itself: what comes now is.
           await eventually(() => world.delivers(), 60_000, 'sluice does not deliver with one node less');
           const before = saidTooFew(world);
-          await world.setTopicConfig({ 'min.insync.replicas': world.kafka.nodes.length });
+          await world.setTopicConfig({ 'min.insync.replicas': nodes });
           // The configuration reaches the brokers when they have the time: the fault lasts from where a producer meets it.
           await eventually(() => saidTooFew(world) > before, 60_000, 'nobody has met the lack of replicas');
         },
